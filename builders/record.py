@@ -1,0 +1,194 @@
+"""Rows and their Arrow schemas: the words every stage shares.
+
+A row is a plain mapping; a batch of rows is a `pyarrow.Table` in one of the schemas below. Names are
+given once, here; a stage may add columns, it never renames one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import xxhash
+
+Row = Mapping[str, Any]
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""An encoded picture and its file name, as `datasets.Image` stores it."""
+
+BOX = pa.list_(pa.float32())
+"""Four numbers, x0 y0 x1 y1, in pixels of the picture file, the last pair exclusive."""
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+VOTE_WORDS = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
+)  # fmt: skip
+"""The order of the ten numbers in `votes`: the columns of the FERPlus vote files."""
+
+CANONICAL = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+"""The label words shared by all sources; a row keeps its source's own word beside it."""
+
+LISTED = pa.schema(
+    [
+        ("id", pa.string()),  # face_id(source, rel_path, box)
+        ("source", pa.string()),
+        ("split", pa.string()),  # train, validation or test, as the release names it
+        ("rel_path", pa.string()),  # picture address below the release's base folder (see sources.tree)
+        ("name", pa.string()),  # the picture's own file name in the release
+        ("size", pa.int64()),  # bytes of the picture; null where it is missing
+        ("label", pa.string()),  # the source's own word
+        ("canonical", pa.string()),  # one of CANONICAL, or the source's word where there is none (compound)
+        ("label_rule", pa.string()),
+        ("votes", pa.list_(pa.int32())),  # ten counts in the order of VOTE_WORDS
+        ("valence", pa.float32()),  # -1..1
+        ("arousal", pa.float32()),  # -1..1
+        ("box", BOX),
+        ("licence", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+"""What a source says of a picture before anyone opens it."""
+
+DROPS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("rel_path", pa.string()),
+        ("label", pa.string()),
+        ("reason", pa.string()),  # from the stage's closed vocabulary
+        ("detail", pa.string()),  # ids, texts, numbers
+    ]
+)
+"""A row that left the way, at the stage that dropped it."""
+
+FACES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("rel_path", pa.string()),
+        ("image", IMAGE),
+        ("width", pa.int32()),  # pixels of `image`
+        ("height", pa.int32()),
+        ("sha256", pa.string()),  # of the picture file
+        ("pixel_hash", pa.string()),  # xxh3-128 of the decoded RGB pixels of `image`
+        ("label", pa.string()),
+        ("canonical", pa.string()),
+        ("label_rule", pa.string()),
+        ("votes", pa.list_(pa.int32())),
+        ("valence", pa.float32()),
+        ("arousal", pa.float32()),
+        ("box", BOX),  # the source's own
+        ("crop", BOX),  # what was cut out; null where the picture is the file's own bytes
+        ("licence", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+
+PROVENANCE = pa.list_(
+    pa.struct(
+        [
+            ("id", pa.string()),
+            ("source", pa.string()),
+            ("split", pa.string()),
+            ("rel_path", pa.string()),
+            ("box", BOX),
+            ("crop", BOX),
+            ("sha256", pa.string()),
+            ("pixel_hash", pa.string()),
+        ]
+    )
+)
+"""One entry a picture: where it came from, and what a later `rehydrate` needs."""
+
+COT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("images", pa.list_(IMAGE)),
+        ("prompt", MESSAGES),
+        ("completion", MESSAGES),
+        ("answer", pa.string()),
+        ("label", pa.string()),
+        ("canonical", pa.string()),
+        ("faces", PROVENANCE),
+        ("style", pa.string()),
+        ("teacher", pa.string()),
+        ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
+        ("sampling", pa.string()),  # JSON
+        ("prompt_version", pa.string()),
+        ("samples", pa.int32()),
+        ("agreement", pa.float32()),  # share of the samples whose answer equals the label, 0..1
+        ("majority", pa.string()),
+        ("verdicts", pa.list_(pa.string())),  # the checks this row passed
+        ("votes", pa.list_(pa.int32())),
+        ("label_rule", pa.string()),
+        ("licence", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+
+RLVR = pa.schema(
+    [
+        ("id", pa.string()),
+        ("images", pa.list_(IMAGE)),
+        ("prompt", MESSAGES),
+        ("solution", pa.string()),  # <answer>…</answer>
+        ("kind", pa.string()),
+        ("choices", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        ("label", pa.string()),
+        ("canonical", pa.string()),
+        ("faces", PROVENANCE),
+        ("prompt_version", pa.string()),
+        ("votes", pa.list_(pa.int32())),
+        ("label_rule", pa.string()),
+        ("licence", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+
+FERBENCH = pa.schema(
+    [
+        ("id", pa.string()),
+        ("images", pa.list_(IMAGE)),  # null where the picture cannot be read
+        ("prompt", MESSAGES),
+        ("choices", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        ("canonical", pa.string()),
+        ("image_path", pa.string()),  # the published pattern
+        ("faces", PROVENANCE),
+        ("prompt_version", pa.string()),
+        ("label_rule", pa.string()),
+        ("licence", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+
+
+class Batch(NamedTuple):
+    """What a stage function returns: rows to keep, and rows to drop in the DROPS schema."""
+
+    kept: pa.Table
+    drops: pa.Table
+
+
+def face_id(source: str, rel_path: str, box: Sequence[float] | None) -> str:
+    """Return the stable id of a face: 16 hex digits (xxh3-64) of source, picture address and box.
+
+    It is the key of every cache and the join between faces, traces and questions.
+    """
+    spot = "" if box is None else ",".join(f"{value:g}" for value in box)
+    return xxhash.xxh3_64_hexdigest(f"{source}\0{rel_path}\0{spot}".encode())
+
+
+def drop(row: Row, reason: str, detail: str = "") -> dict[str, str]:
+    """Return the DROPS row for `row`."""
+    keys = ("id", "source", "split", "rel_path", "label")
+    return {key: row.get(key) or "" for key in keys} | {"reason": reason, "detail": detail}
+
+
+def drops_table(rows: Sequence[Mapping[str, str]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=DROPS)

