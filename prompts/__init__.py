@@ -1,0 +1,1 @@
+"""What is asked: question templates, versioned by content hash, and the one renderer."""
