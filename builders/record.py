@@ -169,10 +169,15 @@ FERBENCH = pa.schema(
 
 
 class Batch(NamedTuple):
-    """What a stage function returns: rows to keep, and rows to drop in the DROPS schema."""
+    """What a stage function returns for its rows: every one is kept in a split, or dropped."""
 
-    kept: pa.Table
+    kept: Mapping[str, pa.Table]
+    """Split name to rows."""
     drops: pa.Table
+    findings: Mapping[str, int] = {}
+    """Faults of rows that had to be kept (a benchmark's): what, and how many."""
+    unanswered: int = 0
+    """Dropped rows that another run may still keep, since a teacher gave up on them."""
 
 
 def face_id(source: str, rel_path: str, box: Sequence[float] | None) -> str:

@@ -36,6 +36,10 @@ class Layout(Strict):
     requires: list[str | list[str]]
     """Globs below the base folder that must all match something; of a list inside, any one."""
     options: dict[str, Any] = Field(default_factory=dict)
+    crop: Literal["as_is", "box"] | None = None
+    """Overrides the source's `crop` for this layout."""
+    fallback: bool = False
+    """Used only where no other layout is recognised, or when asked for by name."""
 
 
 class Benchmark(Strict):

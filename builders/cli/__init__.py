@@ -1,1 +1,92 @@
-"""The command line: one module a command."""
+"""The command line over the stages: one module a group of commands, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import NamedTuple
+
+import click
+
+from ferbuild.builders.errors import FerError, did_you_mean
+
+
+class Entry(NamedTuple):
+    module: str
+    about: str
+
+
+COMMANDS = {
+    "demo": Entry("demo", "Build every dataset from small synthetic releases, and show the funnel."),
+    "init": Entry("init", "Write fer-build.yaml; find releases under a folder."),
+    "check": Entry("check", "Show what the releases hold against what they should."),
+    "faces": Entry("stages", "Decode, cut out and hash the faces."),
+    "measure": Entry("stages", "Detect the training faces and measure their meshes."),
+    "cot": Entry("stages", "Ask a teacher for reasoning; keep what agrees with the label."),
+    "rlvr": Entry("stages", "Make one question a training face, with a checkable answer."),
+    "bench": Entry("stages", "Build FERBench from the benchmark splits."),
+    "export": Entry("export", "Rewrite a built dataset for another tool."),
+    "status": Entry("status", "Tell what is built, stale, incomplete or missing."),
+}
+"""Every command, its module below this package, and its line in the help and the README."""
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name].module}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.about) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=Lazy)
+@click.version_option(package_name="fer-build")
+def cli() -> None:
+    """Build chain-of-thought, RLVR and benchmark datasets from facial-expression releases.
+
+    Start with `fer-build demo`. With releases of your own: `fer-build init --find DIR`, then `fer-build check`.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line. Exit codes: 0 done, 1 done in part, 2 wrong use or a fault that stopped the work."""
+    words = sys.argv[1:] if args is None else args
+    try:
+        sys.exit(cli.main(words, prog_name="fer-build", standalone_mode=False) or 0)
+    except FerError as err:
+        _fail(words, err.where, err.problem, err.hint)
+    except click.UsageError as err:
+        command = err.ctx.command_path if err.ctx else "fer-build"
+        _fail(words, command, err.format_message(), f"{command} --help")
+    except click.ClickException as err:
+        _fail(words, "fer-build", err.format_message(), "")
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped: what was finished is kept, and the same command goes on from there", err=True)
+        sys.exit(130)
+
+
+def _fail(words: list[str], where: str, problem: str, hint: str) -> None:
+    if "--json" in words:
+        click.echo(json.dumps({"error": {"where": where, "problem": problem, "hint": hint}}))
+    click.echo(click.style(f"{where}: ", bold=True, fg="red") + problem, err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+    sys.exit(2)

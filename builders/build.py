@@ -1,0 +1,95 @@
+"""What every stage is given: the settings, the releases listed once, and how to tell of progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import polars as pl
+import pyarrow as pa
+
+from ferbuild.builders import card, stage
+from ferbuild.builders.config import Settings
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.record import DROPS, LISTED
+from ferbuild.builders.sources import list_source
+from ferbuild.builders.sources.listing import Listing
+from ferbuild.builders.stage import Job, Plan, Report, Tick, Work
+
+
+@dataclass
+class Build:
+    """One run of the tool over one work folder."""
+
+    settings: Settings
+    tick: Tick | None = None
+    began: Callable[[str], None] = lambda stage: None
+    """Told the name of a stage before it runs."""
+    ran: list[Report] = field(default_factory=list)
+    """Reports of the stages that ran, or were found up to date, in order."""
+
+    @cached_property
+    def listings(self) -> tuple[Listing, ...]:
+        """The rows of every release, in the recipe's order of sources; of a limited build, the first by id."""
+        if not self.settings.releases:
+            hint = "name at least one release under `sources:`; `fer-build init --find DIR` looks for them"
+            raise FerError("fer-build.yaml", "no sources", hint)
+        self.began("sources")
+        return tuple(
+            list_source(r.source, r.root, layout=r.layout, rule=r.rule, labels=r.labels)
+            for r in self.settings.releases
+        )
+
+    @property
+    def digests(self) -> list[str]:
+        """What the releases are: enters the key of every stage that reads them."""
+        return [f"{listing.source.name}:{listing.digest}" for listing in self.listings]
+
+    @property
+    def benchmarks(self) -> frozenset[tuple[str, str]]:
+        """(source, split) of every split that belongs to FERBench: never trained on, never thinned."""
+        marks = ((r.source.name, r.source.benchmark) for r in self.settings.releases)
+        return frozenset((name, mark.split) for name, mark in marks if mark)
+
+    def chosen(self, rows: pa.Table) -> pa.Table:
+        """Return the first `limit` rows by id of every split, in their own order; all rows without a limit."""
+        if not self.settings.limit:
+            return rows
+        frame = pl.DataFrame(rows).with_row_index("at")
+        first = frame.sort("id").group_by("split", maintain_order=True).head(self.settings.limit)
+        return rows.take(pa.array(first.sort("at")["at"])).cast(LISTED)
+
+    def listed_drops(self) -> pa.Table:
+        """Return what the sources themselves dropped; nothing in a limited build, whose rows are a sample."""
+        if self.settings.limit:
+            return DROPS.empty_table()
+        return pa.concat_tables([listing.drops for listing in self.listings])
+
+    def is_stale(self, plan: Plan) -> bool:
+        """Tell whether a stage has to run: its folder is missing, incomplete, or was made by another plan."""
+        return stage.current(plan) is None
+
+    def bring_up_to_date(
+        self,
+        plan: Plan,
+        jobs: Callable[[], Sequence[Job]],
+        work: Work,
+        *,
+        early: Callable[[], pa.Table] = DROPS.empty_table,
+    ) -> Report:
+        """Run a stage unless what is on disk was made by this very plan; note and return its report."""
+        report = stage.current(plan)
+        if report is None:
+            self.began(plan.stage)
+            report = stage.run(
+                plan,
+                jobs(),
+                work,
+                early=early(),
+                workers=self.settings.workers,
+                tick=self.tick,
+                card=card.local,
+            )
+        self.ran.append(report)
+        return report

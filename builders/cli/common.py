@@ -1,0 +1,148 @@
+"""What the commands share: their options, progress on stderr, and how a report is printed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ferbuild.builders.build import Build
+from ferbuild.builders.config import read_settings
+from ferbuild.builders.stage import Report, only_one
+
+F = TypeVar("F", bound=Callable[..., Any])
+PLAIN_EVERY = 10.0
+"""Seconds between progress lines where stderr is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options every command takes."""
+
+    config: Path | None
+    work: Path | None
+    limit: int | None
+    workers: int
+    as_json: bool
+
+
+def common(command: F) -> Callable[..., Any]:
+    """Add the shared options to a command; it gets them as `options`."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="The fer-build.yaml to use.")
+    @click.option("--work", type=click.Path(path_type=Path), help="Work folder; overrides fer-build.yaml.")
+    @click.option("--limit", type=click.IntRange(1), help="Only the first N rows of every source and split, apart.")
+    @click.option("--workers", type=click.IntRange(1), help="Processes; default: one a core.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+    @functools.wraps(command)
+    def wrapped(
+        config: Path | None, work: Path | None, limit: int | None, workers: int | None, as_json: bool, **rest: Any
+    ) -> Any:
+        options = Options(config, work, limit, workers or os.cpu_count() or 1, as_json)
+        return command(options=options, **rest)
+
+    return wrapped
+
+
+@dataclass
+class Progressing:
+    """Tells of progress: a bar with the time left on a terminal, plain lines elsewhere."""
+
+    bar: Progress | None
+    tasks: dict[str, TaskID] = field(default_factory=dict)
+    spoke: float = 0.0
+
+    def began(self, stage: str) -> None:
+        if self.bar is None:
+            click.echo(f"{stage} …", err=True)
+        else:
+            self.tasks[stage] = self.bar.add_task(stage, total=None)
+
+    def tick(self, stage: str, done: int, total: int) -> None:
+        if self.bar is not None:
+            if stage not in self.tasks:
+                self.began(stage)
+            self.bar.update(self.tasks[stage], completed=done, total=total)
+        elif time.monotonic() - self.spoke > PLAIN_EVERY:
+            self.spoke = time.monotonic()
+            click.echo(f"{stage}: {done} of {total}", err=True)
+
+
+@contextmanager
+def progressing() -> Iterator[Progressing]:
+    """Show progress on stderr, and what the modules log at INFO, for the length of the block."""
+    console = Console(stderr=True)
+    _log_to(console)
+    if not console.is_terminal:
+        yield Progressing(None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Progressing(bar)
+
+
+@contextmanager
+def building(options: Options) -> Iterator[Build]:
+    """Read the settings, hold the work folder and give a Build that tells of its progress."""
+    settings = read_settings(
+        options.config, work=options.work, limit=options.limit, workers=options.workers
+    )
+    with only_one(settings.work), progressing() as shown:
+        yield Build(settings, tick=shown.tick, began=shown.began)
+
+
+def finish(build: Build, report: Report, options: Options) -> int:
+    """Print the report of the asked stage, and of those run on the way; return the exit code."""
+    if options.as_json:
+        upstream = [one.as_json() for one in build.ran if one is not report and not one.reused]
+        emit(report.as_json() | {"upstream": upstream})
+    else:
+        for one in build.ran:
+            show(one)
+        _next_step(report)
+    return 0 if report.complete and not report.findings else 1
+
+
+def emit(found: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(found, ensure_ascii=False))
+
+
+def show(report: Report) -> None:
+    """Print one stage's funnel: in = kept + dropped, and why."""
+    how = "up to date" if report.reused else f"{report.seconds:.1f} s"
+    counts = f"in {report.rows_in:,} = kept {report.kept:,} + dropped {sum(report.dropped.values()):,}"
+    click.echo(f"{click.style(f'{report.stage:<8}', bold=True)} {counts}   ({how})")
+    for reason, rows in sorted(report.dropped.items(), key=lambda item: (-item[1], item[0])):
+        click.echo(f"         {rows:>7,}  {reason}")
+    for finding, rows in report.findings.items():
+        click.echo(f"         {rows:>7,}  {finding}, kept: a benchmark is never thinned")
+    if not report.complete:
+        click.echo("         the teacher gave up on some rows: run again to ask for them")
+
+
+def _next_step(report: Report) -> None:
+    click.echo(f"\n{report.out}: {', '.join(f'{split} {rows:,}' for split, rows in report.splits.items()) or 'no rows'}")
+    if report.splits:
+        click.echo(f"load it: datasets.load_dataset({str(report.out)!r})")
+
+
+def _log_to(console: Console) -> None:
+    log = logging.getLogger("ferbuild")
+    log.handlers = [RichHandler(console=console, show_path=False, show_time=False, show_level=False)]
+    log.setLevel(logging.INFO if not os.environ.get("FER_BUILD_QUIET") else logging.WARNING)
+    log.propagate = False
+
+

@@ -1,0 +1,32 @@
+"""`fer-build status`: what is built and what a command would do."""
+
+from __future__ import annotations
+
+import click
+
+from ferbuild.builders import status as states
+from ferbuild.builders.cli.common import Options, building, common, emit
+
+
+@click.command()
+@common
+def status(options: Options) -> int:
+    """Tell of every dataset whether it is built, stale, incomplete or missing."""
+    with building(options) as build:
+        found = states.status(build)
+    if options.as_json:
+        stages = {one.stage: _as_json(one) for one in found}
+        emit({"stage": "status", "work": str(build.settings.work), "stages": stages})
+        return 0
+    for one in found:
+        rows = f"{one.report.kept:,} rows" if one.report else ""
+        click.echo(f"{one.stage:<8} {one.state:<11} {rows}")
+    todo = [one.stage for one in found if one.state != "built"]
+    if todo:
+        click.echo(f"\n`fer-build {todo[-1]}` builds it, and what it needs before it")
+    return 0
+
+
+def _as_json(one: states.State) -> dict[str, object]:
+    report = one.report.as_json() if one.report else {}
+    return {"state": one.state} | {name: report[name] for name in ("in", "kept", "dropped", "out") if name in report}

@@ -1,0 +1,146 @@
+"""fer-build.yaml and the flags that override it, read and checked before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.files import write_text
+from ferbuild.manifests import load
+from ferbuild.manifests.schema import Recipe, Source, SourceEntry, Strict
+
+FILE = "fer-build.yaml"
+
+
+class ConfigFile(Strict):
+    """The keys of fer-build.yaml; paths are relative to the folder it lies in."""
+
+    work: str = "fer-data"
+    recipe: str = "default"
+    seed: int = 0
+    sources: dict[str, str | SourceEntry] = Field(default_factory=dict)
+    teacher: str = "geometry"
+    models: dict[str, str] = Field(default_factory=dict)
+    """Local files in the place of fetched weights, by their name in models.yaml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A source and where the user has it."""
+
+    source: Source
+    root: Path
+    layout: str | None = None
+    rule: str | None = None
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a stage may ask of the user's choices."""
+
+    work: Path
+    recipe: Recipe
+    releases: tuple[Release, ...]
+    teacher: str = "geometry"
+    seed: int = 0
+    models: Mapping[str, Path] = field(default_factory=dict)
+    limit: int | None = None
+    workers: int = 1
+
+    @property
+    def store(self) -> Path:
+        """The file of paid replies: one for full and limited builds, so that nothing is paid for twice."""
+        home = self.work.parent if self.limit else self.work
+        return home / "replies.sqlite"
+
+
+def read_settings(
+    file: Path | None = None, *, work: Path | None = None, limit: int | None = None, workers: int = 1
+) -> Settings:
+    """Read fer-build.yaml (of this folder by default) and check every name in it.
+
+    A build limited to some rows lies apart, below `limited/`, and never makes the full one stale.
+    """
+    path = file or Path(FILE)
+    if not path.exists():
+        hint = f"`fer-build init --find DIR` writes one; `fer-build demo` needs none; --config names another {FILE}"
+        raise FerError(path, "not found", hint)
+    config = load.check(load.read_yaml(path), ConfigFile, path)
+    home = path.resolve().parent
+    recipe = load.load_recipe(_beside(home, config.recipe))
+    folder = work or _place(home, config.work)
+    return Settings(
+        work=folder / "limited" if limit else folder,
+        recipe=recipe,
+        releases=_releases(config, home, recipe, path),
+        teacher=config.teacher,
+        seed=config.seed,
+        models=_models(config, home, path),
+        limit=limit,
+        workers=workers,
+    )
+
+
+def write_config(path: Path, values: Mapping[str, Any]) -> None:
+    """Write fer-build.yaml with a comment beside each key; FerError where there is one already."""
+    lines = [
+        "# What fer-build works on. Paths may be relative to this file; `fer-build check` tells what it finds.",
+        f"work: {_quoted(values.get('work', 'fer-data'))}        # datasets, drops and paid replies",
+        f"recipe: {values.get('recipe', 'default')}       # a shipped recipe, or a YAML file",
+        f"seed: {values.get('seed', 0)}",
+        f"teacher: {values.get('teacher', 'geometry')}     # `geometry` runs anywhere; see docs/teachers.md for others",
+        "sources:",
+    ]
+    found: Mapping[str, str] = values.get("sources", {})
+    lines += [f"  {name}: {_quoted(root)}" for name, root in found.items()]
+    missing = [name for name in load.names("sources") if name not in found]
+    lines += [f"  # {name}: /path/to/it" for name in missing]
+    if not found:
+        lines[5] = "sources: {}   # name: folder, one line a release you have"
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _quoted(value: str) -> str:
+    """Return `value` as a YAML scalar, quoted where it needs quotes."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).splitlines()[0]
+
+
+def _releases(config: ConfigFile, home: Path, recipe: Recipe, where: Path) -> tuple[Release, ...]:
+    found = {}
+    for name, given in config.sources.items():
+        entry = SourceEntry(root=given) if isinstance(given, str) else given
+        source = load.load_source(_beside(home, entry.manifest or name))
+        rule = _known_rule(source, entry.rule, f"{where}: sources.{name}.rule")
+        found[name] = Release(source, _place(home, entry.root), entry.layout, rule, entry.labels)
+    rank = {name: at for at, name in enumerate(recipe.sources)}
+    return tuple(found[name] for name in sorted(found, key=lambda name: (rank.get(name, len(rank)), name)))
+
+
+def _known_rule(source: Source, rule: str | None, where: str) -> str | None:
+    if rule and rule not in source.rules:
+        raise FerError(where, f"{source.title} has no rule {rule!r}", did_you_mean(rule, source.rules))
+    return rule
+
+
+def _models(config: ConfigFile, home: Path, where: Path) -> dict[str, Path]:
+    known = load.entries("models.yaml")
+    for name in config.models:
+        if name not in known:
+            raise FerError(f"{where}: models", f"unknown model {name!r}", did_you_mean(name, known))
+    return {name: _place(home, path) for name, path in config.models.items()}
+
+
+def _place(home: Path, path: str) -> Path:
+    return home / Path(path).expanduser()
+
+
+def _beside(home: Path, name: str) -> str:
+    """Return a YAML path seen from fer-build.yaml's folder, a bare name as it is."""
+    return str(_place(home, name)) if name.endswith((".yaml", ".yml")) else name

@@ -1,0 +1,189 @@
+"""Faces become chains of thought: a teacher is asked blindly, and what agrees with the label is kept.
+
+Asking and filtering are two steps. A paid teacher first gets every reply it still owes; then rows are
+filtered part by part from the replies that are there, so that a changed filter asks nobody again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from ferbuild.builders import faces, measure, training_rows
+from ferbuild.builders.build import Build
+from ferbuild.builders.columns import conform, one_each, provenance, spread
+from ferbuild.builders.measure import read_measures
+from ferbuild.builders.questions import Question, as_options, questions
+from ferbuild.builders.record import COT, MESSAGES, Batch, drop, drops_table
+from ferbuild.builders.shards import Slice
+from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
+from ferbuild.builders.training_rows import Pairs
+from ferbuild.filters import answer, bind, trace
+from ferbuild.manifests import load
+from ferbuild.manifests.schema import TeacherEntry
+
+VERSION = 1
+STYLE = "think"
+
+
+class Asking(NamedTuple):
+    """Everything that turning a slice of faces into traces needs; cheap to send to another process."""
+
+    entry: TeacherEntry
+    store: Path
+    questions: Mapping[str, Question]
+    checks: tuple[str | dict[str, dict[str, Any]], ...]
+    benchmarks: Pairs
+    measures: tuple[Path, str] | None
+    """Folder and stage key of the measures, for a teacher that works on them."""
+
+
+def plan(build: Build, *, teacher: str | None = None) -> Plan:
+    """Return what the cot stage would make with a teacher now."""
+    entry = load.load_teacher(teacher or build.settings.teacher)
+    needs = measure.plan(build).key if _wants_measures(entry) else faces.plan(build).key
+    return Plan(
+        stage="cot",
+        version=VERSION,
+        out=build.settings.work / "cot",
+        schema=COT,
+        options={
+            "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
+            "questions": as_options(questions(build.settings)),
+            "checks": build.settings.recipe.trace_checks,
+            "style": STYLE,
+        },
+        inputs=[needs],
+        flags={"teacher": entry.name},
+        shard_bytes=build.settings.recipe.shard_bytes,
+    )
+
+
+def run(
+    build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64
+) -> Report:
+    """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
+    entry = load.load_teacher(teacher or build.settings.teacher)
+    bind.bind(trace, build.settings.recipe.trace_checks)
+    asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency)
+    upstream = faces.run(build)
+    measures = measure.run(build) if _wants_measures(entry) else None
+    asking = Asking(
+        entry=entry,
+        store=build.settings.store,
+        questions=questions(build.settings),
+        checks=tuple(build.settings.recipe.trace_checks),
+        benchmarks=build.benchmarks,
+        measures=(measures.out, measure.plan(build).key) if measures else None,
+    )
+    jobs = training_rows.jobs(upstream.out, build.benchmarks)
+    todo = plan(build, teacher=entry.name)
+    if build.is_stale(todo):
+        _ask_all(build, asked, [job.work for job in jobs], asking)
+    return build.bring_up_to_date(todo, lambda: jobs, partial(trace_batch, asking=asking))
+
+
+def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
+    """Yield what the teacher is asked of each face; neither the label nor anything made from it enters."""
+    ids = table["id"].to_pylist()
+    measured: Mapping[str, Mapping[str, Any]] = {}
+    if asking.measures:
+        measured = read_measures(*asking.measures, split, ids)
+    for name, source, image in zip(ids, table["source"].to_pylist(), table["image"], strict=True):
+        question = asking.questions[source]
+        yield Request(
+            id=name,
+            messages=tuple(question.messages),
+            images=(image["bytes"].as_py(),),
+            choices=question.choices,
+            measured=measured.get(name),
+        )
+
+
+def trace_batch(piece: Slice, *, asking: Asking) -> Batch:
+    """Turn the replies to a slice of faces into traces, and whatever fails a check into drops."""
+    table = training_rows.read(piece, asking.benchmarks)
+    replies = _teacher(asking.entry, asking.store).recall(list(requests(table, piece.split, asking)))
+    checks = bind.bind(trace, asking.checks)
+    kept: list[int] = []
+    drops = []
+    unanswered = 0
+    for at, (row, reply) in enumerate(zip(table.drop_columns("image").to_pylist(), replies, strict=True)):
+        fault = _fault(row, reply, asking.questions[row["source"]].choices, checks)
+        unanswered += reply is None
+        if fault:
+            drops.append(drop(row, *fault))
+        else:
+            kept.append(at)
+    texts = [reply.text for at in kept if (reply := replies[at])]
+    traces = _traces(table.take(pa.array(kept, pa.int64())), texts, asking)
+    return Batch({piece.split: traces}, drops_table(drops), unanswered=unanswered)
+
+
+def _fault(
+    row: Mapping[str, Any], reply: Reply | None, choices: Sequence[str], checks: Sequence[bind.Named]
+) -> tuple[str, str] | None:
+    """Return the drop reason and the teacher's text, or None for a trace to keep."""
+    if reply is None:
+        return "teacher gave up", "the next run asks again"
+    seen = {**row, "reply": reply.text, "finish": reply.finish, "choices": choices}
+    failed = bind.first_failing(checks, seen)
+    return (failed[0], reply.text) if failed else None
+
+
+def _traces(table: pa.Table, texts: Sequence[str], asking: Asking) -> pa.Table:
+    """Return COT rows of the faces that are kept, with the replies in the same order."""
+    rows = table.num_rows
+    known = list(asking.questions)
+    which = pa.array([known.index(source) for source in table["source"].to_pylist()], pa.int64())
+    asked = list(asking.questions.values())
+    answers = [answer.read(text, asked[at].choices).label for text, at in zip(texts, which.to_pylist(), strict=True)]
+    entry = asking.entry
+    same: dict[str, Any] = {
+        "style": STYLE,
+        "teacher": entry.name,
+        "baseline": entry.kind == "geometry",
+        "sampling": json.dumps(entry.sampling, sort_keys=True),
+        "samples": 1,
+        "agreement": 1.0,
+        "verdicts": [check.name for check in bind.bind(trace, asking.checks)],
+    }
+    columns = {name: table[name] for name in COT.names if name in table.schema.names}
+    columns |= {name: pa.array([value] * rows, COT.field(name).type) for name, value in same.items()}
+    columns |= {
+        "images": one_each(table["image"]),
+        "prompt": spread([q.messages for q in asked], MESSAGES, which),
+        "completion": pa.array([[{"role": "assistant", "content": text}] for text in texts], MESSAGES),
+        "answer": pa.array(answers, pa.string()),
+        "majority": pa.array(answers, pa.string()),
+        "faces": provenance(table),
+        "prompt_version": spread([q.version for q in asked], pa.string(), which),
+    }
+    return conform(columns, COT)
+
+
+def _ask_all(build: Build, teacher: Teacher, pieces: Sequence[Slice], asking: Asking) -> None:
+    """Have the teacher get every reply that is not there yet."""
+    total = sum(piece.rows for piece in pieces)
+
+    def all_requests() -> Iterator[Request]:
+        for piece in pieces:
+            yield from requests(training_rows.read(piece, asking.benchmarks), piece.split, asking)
+
+    build.began("ask")
+    teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
+
+
+@cache
+def _teacher(entry: TeacherEntry, store: Path) -> Teacher:
+    return open_teacher(entry, store=store)
+
+
+def _wants_measures(entry: TeacherEntry) -> bool:
+    return entry.kind == "geometry"

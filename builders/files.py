@@ -1,0 +1,41 @@
+"""Durable files: written beside their place, synced, and moved there whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ferbuild.builders.errors import FerError
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[Path]:
+    """Give `<path>.part` to write to; on leaving the block sync it and move it to `path`.
+
+    On a fault the part is removed. A full disk or a forbidden folder becomes a FerError.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as err:
+        hint = "free some space, or name another folder; what was finished before is kept"
+        raise FerError(path, f"cannot be written: {err.strerror or err}", hint) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file durably and whole or not at all."""
+    with durable(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file durably and whole or not at all; line ends stay as they are in `text`."""
+    write_bytes(path, text.encode())

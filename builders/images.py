@@ -1,0 +1,148 @@
+"""Picture bytes to pixels and back: the decode check, the crop, and the hash of what is seen."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import xxhash
+from PIL import Image, ImageOps
+
+from ferbuild.manifests.schema import Picture
+
+Pixels = npt.NDArray[np.uint8]
+"""Height x width x 3, RGB, 0..255."""
+
+Image.MAX_IMAGE_PIXELS = None  # the policy's own bound is checked before any pixel is decoded
+
+
+class PictureError(Exception):
+    """A picture cannot be used: the drop `reason`, and a `detail` for the person who looks into it."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+REASONS = (
+    "missing picture",
+    "empty file",
+    "unreadable",
+    "truncated",
+    "too many pixels",
+    "box outside the picture",
+)
+"""Every reason that reading a picture can give."""
+
+
+class Cut(NamedTuple):
+    """A picture as a row stores it."""
+
+    data: bytes
+    suffix: str
+    pixels: Pixels
+    crop: list[float] | None
+
+
+def decode(data: bytes, *, max_pixels: int) -> Pixels:
+    """Return the upright RGB pixels of an encoded picture, its first frame where it has several.
+
+    Raises PictureError: empty file, unreadable, truncated, too many pixels.
+    """
+    if not data:
+        raise PictureError("empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as picture:
+                if picture.width * picture.height > max_pixels:
+                    raise PictureError("too many pixels", f"{picture.width}x{picture.height}")
+                return _upright_rgb(picture)
+    except PictureError:
+        raise
+    except Exception as err:
+        raise PictureError(_reason(err), f"{type(err).__name__}: {err}"[:200]) from None
+
+
+def cut(data: bytes, pixels: Pixels, box: Sequence[float] | None, policy: Picture) -> Cut:
+    """Return the face inside `box` (x0 y0 x1 y1 in pixels), or the file's own bytes where there is no box.
+
+    The box is clipped to the picture. Raises PictureError where nothing is left of it.
+    """
+    if box is None:
+        return Cut(data, suffix(data), pixels, None)
+    height, width = pixels.shape[:2]
+    x0, y0 = max(0, round(box[0])), max(0, round(box[1]))
+    x1, y1 = min(width, round(box[2])), min(height, round(box[3]))
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        raise PictureError("box outside the picture", f"{[round(v) for v in box]} in {width}x{height}")
+    face = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+    return Cut(encode(face, policy), f".{policy.crop_format}", face, [float(v) for v in (x0, y0, x1, y1)])
+
+
+def encode(pixels: Pixels, policy: Picture) -> bytes:
+    """Return the picture as JPEG without chroma subsampling, or PNG, as the policy says."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if policy.crop_format == "png":
+        return cv2.imencode(".png", bgr)[1].tobytes()
+    full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, policy.crop_quality, *full_chroma])[
+        1
+    ].tobytes()
+
+
+def pixel_hash(pixels: Pixels) -> str:
+    """Return 32 hex digits (xxh3-128) of the size and the RGB pixels: equal for re-wrapped equal pictures."""
+    digest = xxhash.xxh3_128(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def suffix(data: bytes) -> str:
+    """Return the file suffix that the first bytes of a picture call for, whatever its name says."""
+    for magic, ending in _MAGIC.items():
+        if data.startswith(magic):
+            return ending
+    return ".bin"
+
+
+_MAGIC = {
+    b"\xff\xd8\xff": ".jpeg",
+    b"\x89PNG": ".png",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tiff",
+    b"MM\0*": ".tiff",
+    b"RIFF": ".webp",
+}
+
+
+def _upright_rgb(picture: Image.Image) -> Pixels:
+    picture.load()
+    upright = ImageOps.exif_transpose(picture) or picture
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        upright = _eight_bit(upright)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255."""
+    values = np.asarray(picture).astype(np.float64)
+    top = 65535.0 if values.max() > 255 else 255.0
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+
+
+def _reason(err: Exception) -> str:
+    """Tell a cut file from one that is no picture: Pillow opens the first and fails while loading."""
+    text = str(err).lower()
+    return (
+        "truncated"
+        if any(word in text for word in ("truncated", "broken data", "unexpected end"))
+        else "unreadable"
+    )

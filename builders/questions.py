@@ -1,0 +1,38 @@
+"""What a row is asked: the prompt of its source, as the one template words it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ferbuild.builders.config import Settings
+from ferbuild.manifests.schema import Source
+from ferbuild.prompts.render import render, template_version
+
+
+class Question(NamedTuple):
+    """The question of one source: its words, their version, and the labels to choose from, in order."""
+
+    prompt: str
+    version: str
+    choices: tuple[str, ...]
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "user", "content": self.prompt}]
+
+
+def question_of(source: Source, template: str) -> Question:
+    prompt = render(template, choices=source.candidates)
+    return Question(prompt, template_version(template), tuple(source.candidates))
+
+
+def questions(settings: Settings) -> dict[str, Question]:
+    """Return the question of every source, by its name."""
+    template = settings.recipe.question
+    return {r.source.name: question_of(r.source, template) for r in settings.releases}
+
+
+def as_options(found: Mapping[str, Question]) -> dict[str, Any]:
+    """Return what of the questions enters a stage key."""
+    return {name: [q.prompt, q.version, *q.choices] for name, q in found.items()}

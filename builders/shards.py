@@ -1,0 +1,212 @@
+"""The only module that touches shard files: Arrow streams in the layout of a saved `DatasetDict`.
+
+Every stage writes and reads through here. One folder serves `datasets.load_dataset(folder)`, by the globs
+in its README.md, and `datasets.load_from_disk(folder)`, by its json files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import durable, write_text
+from ferbuild.builders.record import IMAGE
+
+BATCH_ROWS = 100
+"""Rows of a record batch: small enough that reading one row of pictures does not touch thousands."""
+
+SPLIT_ORDER = ("train", "validation", "test")
+
+
+class Slice(NamedTuple):
+    """Some rows of one shard, cheap to send to another process."""
+
+    path: Path
+    split: str
+    start: int
+    rows: int
+
+    def read(self) -> pa.Table:
+        """Return the rows, memory-mapped."""
+        return read_stream(self.path).slice(self.start, self.rows)
+
+
+def features(schema: pa.Schema) -> dict[str, Any]:
+    """Return the `datasets` features of `schema` in the legacy list form.
+
+    A list is written `[feature]`: the newer `List` type is unknown to datasets 3.x, this form loads in all.
+    """
+    return {field.name: _feature(field.type) for field in schema}
+
+
+def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows."""
+    schema = _with_features(schema)
+    rows = 0
+    with (
+        durable(path) as part,
+        pa.OSFile(str(part), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table.cast(schema), max_chunksize=BATCH_ROWS)
+            rows += table.num_rows
+    return rows
+
+
+def read_stream(path: Path) -> pa.Table:
+    """Return the rows of one shard, memory-mapped; FerError where it is missing, cut or foreign."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_stream(source).read_all()
+    except (OSError, pa.ArrowInvalid) as err:
+        hint = "delete the folder it lies in and run the command that builds it again"
+        raise FerError(path, f"cannot be read as a shard: {err}", hint) from None
+
+
+def split_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the shards of each split of a dataset folder, in order; FerError where it is none."""
+    names = folder / "dataset_dict.json"
+    try:
+        splits = json.loads(names.read_text())["splits"]
+    except (OSError, ValueError, KeyError) as err:
+        raise FerError(folder, f"is no dataset folder ({err})", "build it first, or name another") from None
+    return {split: sorted((folder / split).glob("data-*.arrow")) for split in splits}
+
+
+def slices(folder: Path, rows: int) -> list[Slice]:
+    """Cut every shard of a dataset folder into slices of at most `rows` rows, in order."""
+    found = []
+    for split, files in split_files(folder).items():
+        for path in files:
+            total = read_stream(path).num_rows
+            starts = range(0, total, rows)
+            found += [Slice(path, split, start, min(rows, total - start)) for start in starts]
+    return found
+
+
+def read_drops(folder: Path) -> Iterator[pa.Table]:
+    """Yield the drops of a dataset folder, shard by shard."""
+    for path in sorted((folder / "drops").glob("data-*.arrow")):
+        yield read_stream(path)
+
+
+def lay_out(
+    folder: Path,
+    kept: Mapping[str, Sequence[Path]],
+    drops: Sequence[Path],
+    schema: pa.Schema,
+    *,
+    key: str,
+    shard_bytes: int,
+) -> dict[str, int]:
+    """Write the final shards of every split, and of the drops, from streams; return rows per split.
+
+    A split without rows is not written: `load_dataset` raises on one.
+    """
+    counts = {split: sum(read_stream(path).num_rows for path in paths) for split, paths in kept.items()}
+    counts = {split: counts[split] for split in ordered(counts) if counts[split]}
+    for split in counts:
+        files = _write_shards(folder / split, kept[split], schema, shard_bytes)
+        _write_state(folder / split, files, schema, key)
+    write_text(folder / "dataset_dict.json", json.dumps({"splits": list(counts)}))
+    drop_schema = read_stream(drops[0]).schema.remove_metadata()
+    _write_shards(folder / "drops", drops, drop_schema, shard_bytes)
+    return counts
+
+
+def ordered(splits: Iterable[str]) -> list[str]:
+    """Return split names as train, validation, test, then the others as they came."""
+    rank = {split: at for at, split in enumerate(SPLIT_ORDER)}
+    return sorted(splits, key=lambda split: rank.get(split, len(rank)))
+
+
+def front_matter(schema: pa.Schema, splits: Sequence[str], key: str) -> dict[str, Any]:
+    """Return the README keys that `load_dataset` reads.
+
+    The stage key stands as the configuration's description: it enters the fingerprint by which `datasets`
+    names its cache, which would otherwise serve the rows of an earlier build.
+    """
+    globs = [{"split": split, "path": f"{split}/data-*.arrow"} for split in splits]
+    config = {"config_name": "default", "description": key, "data_files": globs}
+    return {"configs": [config], "dataset_info": {"features": _yaml_fields(features(schema))}}
+
+
+def _write_shards(folder: Path, parts: Sequence[Path], schema: pa.Schema, shard_bytes: int) -> list[str]:
+    groups = _group(parts, shard_bytes)
+    names = [f"data-{at:05d}-of-{len(groups):05d}.arrow" for at in range(len(groups))]
+    for name, group in zip(names, groups, strict=True):
+        write_stream(folder / name, (piece.read() for piece in group), schema)
+    return names
+
+
+def _group(parts: Sequence[Path], shard_bytes: int) -> list[list[Slice]]:
+    """Share the record batches of `parts` out among shards of about `shard_bytes`."""
+    groups: list[list[Slice]] = [[]]
+    filled = 0
+    for path in parts:
+        start = 0
+        for batch in read_stream(path).to_batches():
+            if filled and filled + batch.nbytes > shard_bytes:
+                groups.append([])
+                filled = 0
+            groups[-1].append(Slice(path, "", start, batch.num_rows))
+            filled += batch.nbytes
+            start += batch.num_rows
+    return groups
+
+
+def _write_state(folder: Path, files: Sequence[str], schema: pa.Schema, key: str) -> None:
+    """Write the two json files that `load_from_disk` wants, as `Dataset.save_to_disk` writes them."""
+    fingerprint = hashlib.sha256(f"{key}/{folder.name}".encode()).hexdigest()[:16]
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": name} for name in files],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": folder.name,
+    }
+    info = {"citation": "", "description": "", "features": features(schema), "homepage": "", "license": ""}
+    write_text(folder / "state.json", json.dumps(state, indent=2))
+    write_text(folder / "dataset_info.json", json.dumps(info, indent=2))
+
+
+def _with_features(schema: pa.Schema) -> pa.Schema:
+    """Return `schema` with the metadata without which Image columns decay to plain structs."""
+    info = {"info": {"features": features(schema)}}
+    return schema.with_metadata({"huggingface": json.dumps(info)})
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"dtype": _DTYPES.get(str(kind), str(kind)), "_type": "Value"}
+
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def _yaml_fields(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, **_yaml_field(feature)} for name, feature in found.items()]
+
+
+def _yaml_field(feature: Any) -> dict[str, Any]:
+    """Return the README form of one feature: `dtype`, `list` or `struct` and what is in it."""
+    if isinstance(feature, list):
+        inner = _yaml_field(feature[0])
+        return {"list": inner.get("dtype") or inner.get("struct") or inner}
+    if "_type" not in feature:
+        return {"struct": _yaml_fields(feature)}
+    return {"dtype": "image" if feature["_type"] == "Image" else feature["dtype"]}

@@ -1,0 +1,215 @@
+"""Turns what a reader found in a release into the listing all stages start from.
+
+It stands between the readers and everything else: words for labels, ids, sizes, licence and the counted drops
+are decided here, once, for every source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import xxhash
+
+from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.record import DROPS, LISTED, face_id
+from ferbuild.builders.sources.tree import UNSAFE, Tree
+from ferbuild.manifests.load import check, read_yaml
+from ferbuild.manifests.schema import Layout, Source, Strict
+
+FOUND: dict[str, Any] = {
+    "split": pl.String,
+    "name": pl.String,
+    "rel_path": pl.String,
+    "size": pl.Int64,  # bytes; null: no such file
+    "raw": pl.String,  # what the release writes; the source's label table reads it
+    "label": pl.String,  # the source's own word, where the reader decides it (votes)
+    "votes": pl.List(pl.Int32),
+    "valence": pl.Float32,
+    "arousal": pl.Float32,
+    "box": pl.List(pl.Float32),  # x0 y0 x1 y1, pixels
+    "reason": pl.String,  # not null: a drop
+    "detail": pl.String,
+}
+"""The columns of `Found.rows`. Only `split`, `name` and `rel_path` must be there; without `size` the files are
+asked."""
+
+
+class Found(NamedTuple):
+    """What a reader found: one row a picture or label line, kept and dropped alike."""
+
+    rows: pl.DataFrame
+    label_files: tuple[str, ...] = ()
+    """Addresses of the files the labels were read from."""
+    notes: tuple[str, ...] = ()
+    """Sentences the user should see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A source as it lies on disk: `rows` in the schema LISTED, `drops` in DROPS, in the reader's order."""
+
+    source: Source
+    base: Path
+    layout: str
+    rule: str
+    rows: pa.Table
+    drops: pa.Table
+    notes: tuple[str, ...]
+    digest: str
+    """sha256 over label files, picture addresses and sizes, labels and options; no absolute path, no time."""
+    crop: str = "as_is"
+    """`box`: the face is cut out by the source's box; `as_is`: the picture is the face."""
+
+
+class Release(Strict):
+    """A `RELEASE.yaml` in a release: what it says of all its pictures."""
+
+    synthetic: bool = False
+    licence: str = ""
+    about: str = ""
+
+
+def finish(
+    tree: Tree, source: Source, found: Found, *, layout: Layout, rule: str, labels: Mapping[str, str] | None
+) -> Listing:
+    """Return the listing of what a reader found; FerError where not a single row can be kept."""
+    with ThreadPoolExecutor(1) as pool:
+        sums = pool.submit(_hash_files, tree, found.label_files)
+        release = _release(tree)
+        rows = _judge(_complete(tree, found.rows, source.name), source, labels)
+        kept = rows.filter(pl.col("reason").is_null())
+        dropped = pl.concat([rows.filter(pl.col("reason").is_not_null()), _faults(tree, source.name)], how="diagonal")
+        if kept.is_empty():
+            raise FerError(tree.root, f"layout {layout.name!r} of {source.title} holds no usable row", _why(dropped))
+        licence = release.licence or source.licence.name
+        options = [source.name, layout.model_dump(), rule, labels or source.labels, source.canonical]
+        options += [source.not_labels, source.crop, licence, release.synthetic]
+        return Listing(
+            source=source,
+            base=tree.root,
+            layout=layout.name,
+            rule=rule,
+            rows=_listed(kept, source, rule, licence, synthetic=release.synthetic),
+            drops=_arrow(dropped.with_columns(label=pl.coalesce("label", "raw", pl.lit(""))), DROPS, fill=""),
+            notes=found.notes,
+            digest=_digest(kept, dropped, options, sums.result()),
+            crop=layout.crop or source.crop,
+        )
+
+
+def _complete(tree: Tree, rows: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Return `rows` with all columns of FOUND, the sizes filled in, and the ids."""
+    if "size" not in rows.columns:
+        rows = rows.with_columns(size=pl.Series(tree.sizes(rows["rel_path"].fill_null("").to_list()), dtype=pl.Int64))
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in FOUND.items() if name not in rows.columns]
+    rows = rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in FOUND.items())
+    rows = rows.with_columns(pl.col("split", "name", "rel_path").fill_null(""))
+    return rows.with_columns(_ids(rows, source), source=pl.lit(source))
+
+
+def _ids(rows: pl.DataFrame, source: str) -> pl.Series:
+    """Return `record.face_id` of every row; whole numbers, which all releases use, are written columnar."""
+    corner = [pl.col("box").list.get(at, null_on_oob=True) for at in range(4)]
+    whole = pl.all_horizontal(*((x == x.floor()) & (x.abs() < 100_000) for x in corner))
+    # + 0.0 turns a negative zero into zero, which :g would write as "-0"
+    spot = pl.concat_str([x.cast(pl.Int64).cast(pl.String) for x in corner], separator=",")
+    key = pl.concat_str(pl.lit(f"{source}\0"), "rel_path", pl.lit("\0"), spot.fill_null(""))
+    odd = rows.select((pl.col("box").is_not_null() & ~whole.fill_null(False)).arg_true()).to_series()
+    ids = [xxhash.xxh3_64_hexdigest(text) for text in rows.select(key).to_series()]
+    for at in odd:
+        ids[at] = face_id(source, rows["rel_path"][at], rows["box"][at].to_list())
+    return pl.Series("id", ids, dtype=pl.String)
+
+
+def _judge(rows: pl.DataFrame, source: Source, labels: Mapping[str, str] | None) -> pl.DataFrame:
+    """Decide label and drop reason of every row; a reason the reader gave stays."""
+    table = {key.strip().casefold(): word for key, word in (labels or source.labels).items()}
+    if strange := sorted(set(table.values()) - set(source.candidates)):
+        hint = did_you_mean(strange[0], source.candidates)
+        raise FerError(source.name, f"the label table gives {strange[0]!r}, which is no candidate", hint)
+    none = {key.casefold(): reason for key, reason in source.not_labels.items()}
+    raw = pl.col("raw").str.strip_chars().str.to_lowercase()
+    rows = rows.with_columns(
+        label=pl.coalesce("label", raw.replace_strict(table, default=None, return_dtype=pl.String)),
+        none=raw.replace_strict(none, default=None, return_dtype=pl.String) if none else pl.lit(None, pl.String),
+    )
+    reason = (
+        pl.when(pl.col("reason").is_not_null()).then(pl.col("reason"))
+        .when(pl.col("rel_path").str.contains(UNSAFE)).then(pl.lit("path leaves the release"))
+        .when(pl.col("label").is_null()).then(pl.coalesce("none", pl.lit("label outside the table")))
+        .when(~pl.col("label").is_in(source.candidates)).then(pl.lit("label outside the table"))
+    )  # fmt: skip
+    rows = rows.with_columns(reason=reason, detail=pl.coalesce("detail", pl.lit("")))
+    again = pl.col("reason").is_null() & pl.struct("split", "id").is_first_distinct().not_()
+    return rows.with_columns(reason=pl.when(again).then(pl.lit("duplicate row")).otherwise("reason"))
+
+
+def _listed(rows: pl.DataFrame, source: Source, rule: str, licence: str, *, synthetic: bool) -> pa.Table:
+    own = pl.col("label")
+    rows = rows.with_columns(
+        canonical=own.replace(source.canonical) if source.canonical else own,
+        label_rule=pl.lit(rule),
+        licence=pl.lit(licence),
+        synthetic=pl.lit(synthetic),
+    )
+    return _arrow(rows, LISTED)
+
+
+def _arrow(rows: pl.DataFrame, schema: pa.Schema, fill: str | None = None) -> pa.Table:
+    rows = rows.select(schema.names)
+    if fill is not None:
+        rows = rows.fill_null(fill)
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+
+
+def _faults(tree: Tree, source: str) -> pl.DataFrame:
+    """Return what the walk over the tree could not take, as dropped rows."""
+    rows = [
+        {"id": face_id(source, path, None), "source": source, "split": "", "rel_path": path, "reason": reason,
+         "detail": detail}
+        for path, (reason, detail) in sorted(tree.faults.items())
+    ]  # fmt: skip
+    names = ("id", "source", "split", "rel_path", "reason", "detail")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+
+
+def _why(dropped: pl.DataFrame) -> str:
+    if dropped.is_empty():
+        return "its label files and folders are empty"
+    counts = dropped["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    return "dropped: " + ", ".join(f"{count} × {reason}" for reason, count in counts.iter_rows())
+
+
+def _release(tree: Tree) -> Release:
+    path = tree.root / "RELEASE.yaml"
+    return check(read_yaml(path), Release, path) if path.is_file() else Release()
+
+
+def _hash_files(tree: Tree, paths: tuple[str, ...]) -> list[str]:
+    return [_sha256(tree.root / path) for path in sorted(paths)]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as err:
+        raise FerError(path, "cannot be read", err.strerror or str(err)) from None
+
+
+def _digest(kept: pl.DataFrame, dropped: pl.DataFrame, options: list[Any], sums: list[str]) -> str:
+    """Return the sha256 of everything the listing depends on, in an order that nothing but its content sets."""
+    votes = pl.col("votes").cast(pl.List(pl.String)).list.join(",")
+    columns = ["id", "split", "rel_path", "size", "label", "valence", "arousal", "reason", votes]
+    total = hashlib.sha256(json.dumps([options, sums], sort_keys=True).encode())
+    for rows in (kept, dropped):
+        total.update(rows.select(columns).write_csv(line_terminator="\n").encode())
+    return total.hexdigest()

@@ -1,0 +1,322 @@
+"""What lies on disk below a release's base folder: its files with their sizes, and the bytes behind an address.
+
+It is the first thing on the way of a face. ZIP archives and pixel tables are read in place, and no picture is
+opened before somebody asks for it by its address.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+import math
+import mmap
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from ferbuild.builders.errors import FerError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+
+UNSAFE = r"(?i)(?:^|\.zip!)(?:[/\\]|[a-z]:)|(?:^|[/\\]|\.zip!)\.\.(?:[/\\]|$)|\x00"
+"""Matches an address that is absolute, climbs out of its folder or holds a NUL."""
+
+MAX_MEMBER = 1 << 28
+"""Bytes an archive member may unpack to; a picture is far below, a decompression bomb above."""
+
+_MEMBER = re.compile(r"(.*?\.zip)!(.+)", re.IGNORECASE | re.DOTALL)
+_ROW = re.compile(r"(.*\.csv)#(\d+)", re.IGNORECASE | re.DOTALL)
+_UNSAFE = re.compile(UNSAFE)
+_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class Tree:
+    """A release's base folder.
+
+    An address (`rel_path`) is relative to `root` and "/" separated; a member of an archive is
+    `faces.zip!Angry/x.png`, a row of a pixel table is `fer2013.csv#<row number from 0>`. Symbolic links are
+    followed, a link that leads back to a folder it lies in is cut. `faults` gathers what `files` met on its
+    way and could not take: address to (reason, detail).
+    """
+
+    def __init__(self, root: Path, *, seen: dict[str, list[str]] | None = None) -> None:
+        self.root = root
+        self.faults: dict[str, tuple[str, str]] = {}
+        self._seen: dict[str, list[str]] = {} if seen is None else seen
+
+    def below(self, folder: str) -> Tree:
+        """Return the tree of a folder in this one; both remember the folders either has looked into."""
+        return Tree(self.root / folder, seen=self._seen)
+
+    def has(self, pattern: str) -> bool:
+        """Say whether `pattern` matches anything; with a "/" at its end it must be a folder."""
+        return next(self._match(pattern), None) is not None
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return what `pattern` matches, sorted; `*`, `?` and `[…]` stay inside one path segment."""
+        return sorted(self._match(pattern))
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the folders directly below `folder`, sorted."""
+        prefix = f"{folder}/" if folder else ""
+        return [prefix + name for name in self._names(folder) if (self.root / folder / name).is_dir()]
+
+    def files(self, *subfolders: str, suffixes: tuple[str, ...] = PICTURES) -> pl.DataFrame:
+        """Return `rel_path` and `size` (bytes) of all files with one of `suffixes`, sorted by address.
+
+        `subfolders` are patterns of folders or archives, by default the whole tree; one that matches nothing adds
+        nothing. Archives on the way are looked into. An unreadable archive or folder and an unsafe member name
+        become `faults`.
+        """
+        paths: list[str] = []
+        sizes: list[int] = []
+        wanted = frozenset(suffixes)
+        for top in self._tops(subfolders):
+            if top.lower().endswith(".zip") and (self.root / top).is_file():
+                self._walk_zip(top, wanted, paths, sizes)
+            else:
+                self._walk(top, wanted, paths, sizes)
+        found = pl.DataFrame({"rel_path": paths, "size": sizes}, schema={"rel_path": pl.String, "size": pl.Int64})
+        return found.sort("rel_path")
+
+    def text(self, rel_path: str) -> bytes:
+        """Return a label file as UTF-8 bytes without byte order mark; FerError where it cannot be read.
+
+        Bytes that are no UTF-8 become U+FFFD, so that they spoil only the rows they stand in.
+        """
+        try:
+            data = (self.root / rel_path).read_bytes()
+        except OSError as err:
+            raise FerError(self.root / rel_path, "cannot be read", err.strerror or str(err)) from None
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise FerError(self.root / rel_path, "is UTF-16 text", "save it as UTF-8")
+        data = data.removeprefix(b"\xef\xbb\xbf")
+        return data if data.isascii() else data.decode("utf-8", "replace").encode()
+
+    def sizes(self, paths: list[str]) -> list[int | None]:
+        """Return the size in bytes of the picture at each address, None where there is none."""
+        return [self._size(path) for path in paths]
+
+    def _size(self, rel_path: str) -> int | None:
+        try:
+            if member := _MEMBER.fullmatch(rel_path):
+                return _archive(self.root / member[1]).getinfo(member[2]).file_size
+            if row := _ROW.fullmatch(rel_path):
+                offsets = _line_offsets(self.root / row[1])
+                line = int(row[2]) + 1
+                return int(offsets[line + 1] - offsets[line]) if line + 1 < len(offsets) else None
+            found = os.stat(self.root / rel_path)
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def _tops(self, patterns: tuple[str, ...]) -> list[str]:
+        """Return the places to walk, none inside another, so that no file is met twice."""
+        if not patterns:
+            return [""]
+        found = sorted({top.rstrip("/") for pattern in patterns for top in self._match(pattern)})
+        return [top for top in found if not any(top.startswith(f"{other}/") for other in found)]
+
+    def _names(self, folder: str) -> list[str]:
+        key = os.path.join(self.root, folder)  # noqa: PTH118 - a Path per folder would cost more than the look
+        if key not in self._seen:
+            try:
+                names = sorted(name for name in os.listdir(key) if not _junk(name))
+            except OSError:
+                names = []
+            self._seen[key] = names
+        return self._seen[key]
+
+    def _match(self, pattern: str) -> Iterator[str]:
+        parts = [part for part in pattern.split("/") if part]
+        yield from self._expand("", parts, folder_only=pattern.endswith("/"))
+
+    def _expand(self, base: str, parts: list[str], *, folder_only: bool) -> Iterator[str]:
+        head, rest = parts[0], parts[1:]
+        names = _matching(self._names(base), head) if _MAGIC.search(head) else [head]
+        for name in names:
+            path = f"{base}/{name}" if base else name
+            if rest:
+                yield from self._expand(path, rest, folder_only=folder_only)
+            elif (self.root / path).is_dir() if folder_only else (self.root / path).exists():
+                yield path
+
+    def _walk(self, top: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
+        """Append the files below the folder `top`, walking it depth first without recursion."""
+        here = os.path.realpath(self.root / top)
+        todo: list[tuple[str, tuple[str, ...]]] = [(top, (here,))]
+        while todo:
+            folder, chain = todo.pop()
+            prefix = f"{folder}/" if folder else ""
+            try:
+                entries = os.scandir(self.root / folder)
+            except OSError as err:
+                self.faults[folder] = ("unreadable folder", err.strerror or str(err))
+                continue
+            with entries:
+                for entry in entries:
+                    name = entry.name
+                    suffix = name[name.rfind(".") :].lower()
+                    if suffix in suffixes and not name.startswith("._"):
+                        if (size := _file_size(entry)) is not None:
+                            paths.append(prefix + name)
+                            sizes.append(size)
+                            continue
+                    if suffix == ".zip" and entry.is_file():
+                        self._walk_zip(prefix + name, suffixes, paths, sizes)
+                    elif not _junk(name) and _is_folder(entry):
+                        if (longer := _deeper(chain, entry)) is not None:
+                            todo.append((prefix + name, longer))
+
+    def _walk_zip(self, path: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
+        try:
+            members = _archive(self.root / path).infolist()
+        except (OSError, ValueError, zipfile.BadZipFile) as err:
+            self.faults[path] = ("unreadable archive", str(err))
+            return
+        for member in members:
+            name = member.filename
+            if member.is_dir() or not name.lower().endswith(tuple(suffixes)):
+                continue
+            if any(_junk(part) for part in re.split(r"[/\\]", name) if part not in ("", "..")):
+                continue
+            address = f"{path}!{name}"
+            if _UNSAFE.search(address):
+                self.faults[address] = ("unsafe path", "archive member outside the archive")
+            else:
+                paths.append(address)
+                sizes.append(member.file_size)
+
+
+def virtual(column: str = "rel_path") -> pl.Expr:
+    """Return the address as if every archive were a folder: `.zip!` reads as "/"."""
+    return pl.col(column).str.replace_all(r"(?i)\.zip!", "/").str.replace_all("\\", "/", literal=True)
+
+
+def read_picture(base: Path, rel_path: str) -> bytes:
+    """Return the file at an address; a row of a pixel table comes as PNG, 8-bit grey.
+
+    Raises OSError, KeyError or ValueError where there is no such picture or it cannot be read.
+    """
+    if _UNSAFE.search(rel_path):
+        raise ValueError(f"{rel_path!r} leaves the release")
+    if member := _MEMBER.fullmatch(rel_path):
+        return _read_member(base / member[1], member[2])
+    if row := _ROW.fullmatch(rel_path):
+        return _grey_png(pixel_row(base / row[1], int(row[2])))
+    return (base / rel_path).read_bytes()
+
+
+def pixel_row(table: Path, row: int) -> np.ndarray:
+    """Return the square picture (side × side, uint8) in a row, from 0, of a csv file with a header line.
+
+    The pixels are the field with the most spaces. ValueError where they are no square of numbers 0..255, KeyError
+    where the table has no such row.
+    """
+    offsets = _line_offsets(table)
+    if row + 2 >= len(offsets):
+        raise KeyError(f"{table.name} has no row {row}")
+    with table.open("rb") as file:
+        file.seek(offsets[row + 1])
+        line = file.read(offsets[row + 2] - offsets[row + 1]).decode("utf-8", "replace")
+    fields = next(csv.reader([line.rstrip("\r\n")]), [])
+    numbers = np.array(max(fields, key=lambda field: field.count(" "), default="").split(), dtype=np.int64)
+    side = math.isqrt(len(numbers))
+    if side == 0 or side * side != len(numbers) or numbers.min() < 0 or numbers.max() > 255:
+        raise ValueError(f"{table.name}, row {row}: {len(numbers)} numbers are no square picture of 0..255")
+    return numbers.astype(np.uint8).reshape(side, side)
+
+
+def _read_member(archive: Path, name: str) -> bytes:
+    try:
+        file = _archive(archive)
+        if file.getinfo(name).file_size > MAX_MEMBER:
+            raise ValueError(f"{name} unpacks to more than {MAX_MEMBER} bytes")
+        return file.read(name)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as err:
+        raise OSError(f"{archive.name}!{name}: {err}") from None  # damaged, encrypted or packed in an odd way
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    found = path.stat()
+    return _open_archive(str(path), found.st_size, found.st_mtime_ns, os.getpid())
+
+
+@lru_cache(maxsize=16)
+def _open_archive(path: str, _size: int, _time: int, _process: int) -> zipfile.ZipFile:
+    """Keep an archive open while it stays the same; a forked worker must not share the file position."""
+    return zipfile.ZipFile(path)
+
+
+def _line_offsets(path: Path) -> np.ndarray:
+    found = path.stat()
+    return _scan_lines(str(path), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _scan_lines(path: str, size: int, _time: int) -> np.ndarray:
+    """Return the byte offsets (int64) where the lines of a file begin, and its end."""
+    if size == 0:
+        return np.zeros(1, dtype=np.int64)
+    step = 1 << 24
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # noqa: PTH123
+        ends = [
+            np.flatnonzero(np.frombuffer(data[at : at + step], dtype=np.uint8) == 10) + at + 1
+            for at in range(0, size, step)
+        ]
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), *ends])
+    return offsets if offsets[-1] == size else np.append(offsets, size)
+
+
+def _grey_png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "png")
+    return out.getvalue()
+
+
+def _junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern))
+
+
+def _matching(names: list[str], pattern: str) -> list[str]:
+    match = _compiled(pattern).match
+    return [name for name in names if match(name)]
+
+
+def _file_size(entry: os.DirEntry[str]) -> int | None:
+    try:
+        found = entry.stat()
+    except OSError:
+        return None  # a dangling or circular link
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _deeper(chain: tuple[str, ...], entry: os.DirEntry[str]) -> tuple[str, ...] | None:
+    """Return the real paths of the folders down to `entry`, or None where it leads back to one of them."""
+    if not entry.is_symlink():
+        return (*chain, os.path.join(chain[-1], entry.name))  # noqa: PTH118
+    real = os.path.realpath(entry.path)
+    back = any(step == real or step.startswith(real.rstrip("/") + "/") for step in chain)
+    return None if back else (*chain, real)

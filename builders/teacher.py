@@ -1,0 +1,71 @@
+"""The seam between the stages and whoever writes the rationales: a served model, or the embedded geometry baseline.
+
+A stage hands over requests that do not hold the label, and takes replies back; where they come from it cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.replies import Reply, Request
+from ferbuild.manifests.schema import TeacherEntry
+
+__all__ = ["GeometryTeacher", "Reply", "Request", "Teacher", "open_teacher"]
+
+Done = Callable[[int], None]
+"""Called now and then with the number of requests that are through, given up ones included."""
+
+
+class Teacher(Protocol):
+    """Writes a rationale and an answer for a face."""
+
+    name: str
+    baseline: bool
+    """True for the embedded baseline, whose text is no model's reasoning."""
+
+    def ask(self, requests: Iterable[Request], done: Done) -> None:
+        """Get and store every reply that is not there yet. The requests are taken one by one, never all at once."""
+
+    def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
+        """Return the replies that are there; None for a request that nobody answered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryTeacher:
+    """The embedded baseline: it computes its reply from the measurements, so there is nothing to ask or store."""
+
+    name: str = "geometry"
+    baseline: bool = True
+
+    def ask(self, requests: Iterable[Request], done: Done) -> None:
+        """Do nothing: a reply costs nothing."""
+
+    def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
+        from ferbuild.builders import geometry
+
+        texts = (geometry.answer(request.measured or {}, request.choices) for request in requests)
+        return [Reply(text, "stop", "ok" if text.strip() else "empty") for text in texts]
+
+
+def open_teacher(
+    entry: TeacherEntry, *, store: Path, endpoints: Sequence[str] = (), concurrency: int = 64
+) -> Teacher:
+    """Return the teacher of an entry; nothing is sent and no key is read before it is asked.
+
+    `store` is the file of replies; `endpoints`, where given, stand in for the entry's.
+    """
+    if entry.kind == "geometry":
+        return GeometryTeacher(entry.name)
+    if entry.kind != "http":
+        hint = "serve the model over HTTP and give it `kind: http`"
+        raise FerError(f"teacher {entry.name}", f"no teacher of kind {entry.kind!r} can be opened", hint)
+    from ferbuild.builders.http_teacher import HttpTeacher
+
+    urls = tuple(url.rstrip("/") for url in endpoints or entry.endpoints)
+    if not urls:
+        raise FerError(f"teacher {entry.name}", "has no endpoint", "name a server with --endpoint URL")
+    return HttpTeacher(entry, store, urls, concurrency)
