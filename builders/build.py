@@ -37,8 +37,7 @@ class Build:
             raise FerError("fer-build.yaml", "no sources", hint)
         self.began("sources")
         return tuple(
-            list_source(r.source, r.root, layout=r.layout, rule=r.rule, labels=r.labels)
-            for r in self.settings.releases
+            list_source(r.source, r.root, layout=r.layout, rule=r.rule, labels=r.labels) for r in self.settings.releases
         )
 
     @property

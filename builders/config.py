@@ -26,6 +26,8 @@ class ConfigFile(Strict):
     seed: int = 0
     sources: dict[str, str | SourceEntry] = Field(default_factory=dict)
     teacher: str = "geometry"
+    own: list[str] = Field(default_factory=list)
+    """Hosts of the user's own servers: pictures may be sent to them."""
     models: dict[str, str] = Field(default_factory=dict)
     """Local files in the place of fetched weights, by their name in models.yaml."""
 
@@ -51,6 +53,7 @@ class Settings:
     teacher: str = "geometry"
     seed: int = 0
     models: Mapping[str, Path] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
     limit: int | None = None
     workers: int = 1
 
@@ -83,6 +86,7 @@ def read_settings(
         teacher=config.teacher,
         seed=config.seed,
         models=_models(config, home, path),
+        own=tuple(config.own),
         limit=limit,
         workers=workers,
     )

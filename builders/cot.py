@@ -20,6 +20,7 @@ from ferbuild.builders.columns import conform, one_each, provenance, spread
 from ferbuild.builders.measure import read_measures
 from ferbuild.builders.questions import Question, as_options, questions
 from ferbuild.builders.record import COT, MESSAGES, Batch, drop, drops_table
+from ferbuild.builders.sending import refuse_closed_pictures
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Plan, Report
 from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
@@ -65,13 +66,13 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
     )
 
 
-def run(
-    build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64
-) -> Report:
+def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64) -> Report:
     """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
     entry = load.load_teacher(teacher or build.settings.teacher)
     bind.bind(trace, build.settings.recipe.trace_checks)
     asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency)
+    if entry.kind != "geometry":
+        refuse_closed_pictures(endpoints or entry.endpoints, build.listings, build.settings.own)
     upstream = faces.run(build)
     measures = measure.run(build) if _wants_measures(entry) else None
     asking = Asking(

@@ -75,6 +75,7 @@ def face_batch(job: Listed, *, recipe: Recipe) -> Batch:
     drops, findings = [], dict[str, int]()
     for row in job.rows.to_pylist():
         safe = row["split"] == job.benchmark
+        fault: tuple[str, str] | None
         try:
             made = make_face(row, job.base, recipe.picture, cut=job.cut)
             fault = None if safe else bind.first_failing(checks, made)

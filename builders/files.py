@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,3 +40,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file durably and whole or not at all; line ends stay as they are in `text`."""
     write_bytes(path, text.encode())
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, 64 hex digits. FerError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as err:
+        raise FerError(path, "cannot be read", err.strerror or str(err)) from None

@@ -92,9 +92,7 @@ def encode(pixels: Pixels, policy: Picture) -> bytes:
     if policy.crop_format == "png":
         return cv2.imencode(".png", bgr)[1].tobytes()
     full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, policy.crop_quality, *full_chroma])[
-        1
-    ].tobytes()
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, policy.crop_quality, *full_chroma])[1].tobytes()
 
 
 def pixel_hash(pixels: Pixels) -> str:
@@ -141,8 +139,4 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 def _reason(err: Exception) -> str:
     """Tell a cut file from one that is no picture: Pillow opens the first and fails while loading."""
     text = str(err).lower()
-    return (
-        "truncated"
-        if any(word in text for word in ("truncated", "broken data", "unexpected end"))
-        else "unreadable"
-    )
+    return "truncated" if any(word in text for word in ("truncated", "broken data", "unexpected end")) else "unreadable"

@@ -15,8 +15,9 @@ import cv2
 import pyarrow as pa
 
 from ferbuild.builders import faces, shards, training_rows
-from ferbuild.builders.assets import fetch, file_sha256
+from ferbuild.builders.assets import fetch
 from ferbuild.builders.build import Build
+from ferbuild.builders.files import file_sha256
 from ferbuild.builders.measures import MEASURES, Models, load_models, measure_picture
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
@@ -59,11 +60,11 @@ def measure_batch(piece: Slice, *, weights: tuple[tuple[str, Path], ...], benchm
 
 
 def read_measures(folder: Path, key: str, split: str, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the measures of some faces of a split, by id, from the folder that the stage `key` made."""
+    """Return the measures of some faces of a split by id, without it, from the folder that the stage `key` made."""
     wanted = set(ids)
     table, places = _indexed(folder, key, split)
     found = sorted(places[name] for name in wanted if name in places)
-    return {row["id"]: row for row in table.take(pa.array(found, pa.int64())).to_pylist()}
+    return {row.pop("id"): row for row in table.take(pa.array(found, pa.int64())).to_pylist()}
 
 
 @cache

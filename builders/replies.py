@@ -6,6 +6,7 @@ The store is one SQLite file beside the datasets. A reply in it is never asked f
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from hashlib import sha256
@@ -18,6 +19,9 @@ import orjson
 from ferbuild.builders.errors import FerError
 
 GAVE_UP = "gave up"
+
+Done = Callable[[int], None]
+"""Called now and then with the number of requests that are through, given up ones included."""
 
 _SCHEMA = """
 create table if not exists replies (
@@ -113,14 +117,17 @@ class Store:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._one_at_a_time = threading.Lock()
 
     def put(self, records: Sequence[Record]) -> None:
         """Commit replies durably, in one transaction; FerError where the disk refuses.
 
         A reply that is there already stays; a "gave up" makes way for anything.
         """
-        rows = [(r.key, r.teacher, r.model, r.reply.outcome, *_said(r), r.latency_ms, r.endpoint, r.at) for r in records]
-        with _faults_of(self.path), self._connection as transaction:
+        rows = [
+            (r.key, r.teacher, r.model, r.reply.outcome, *_said(r), r.latency_ms, r.endpoint, r.at) for r in records
+        ]
+        with self._one_at_a_time, _faults_of(self.path), self._connection as transaction:
             transaction.executemany(
                 "insert into replies values (?,?,?,?,?,?,?,?,?,?,?) on conflict (key) do update set"
                 " teacher=excluded.teacher, model=excluded.model, outcome=excluded.outcome, text=excluded.text,"
@@ -128,6 +135,10 @@ class Store:
                 " latency_ms=excluded.latency_ms, endpoint=excluded.endpoint where replies.outcome = 'gave up'",
                 rows,
             )
+
+    def close(self) -> None:
+        with self._one_at_a_time:
+            self._connection.close()
 
 
 @contextmanager
@@ -137,11 +148,12 @@ def asking(path: Path) -> Iterator[Store]:
         with _faults_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_alone(path))
-            connection = stack.enter_context(closing(sqlite3.connect(path, check_same_thread=False)))
+            connection = sqlite3.connect(path, check_same_thread=False)
+            store = stack.enter_context(closing(Store(path, connection)))
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             connection.execute(_SCHEMA)
-        yield Store(path, connection)
+        yield store
 
 
 def recall(path: Path, keys: Sequence[str]) -> dict[str, Reply]:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 import shutil
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
 import pyarrow as pa
 
-from ferbuild.builders import shards
+from ferbuild.builders import pool, shards
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
 from ferbuild.builders.record import DROPS, Batch
@@ -153,7 +150,7 @@ def run(
     ready = total - sum(job.rows for _, job in todo)
     if ready:
         log.info("%s: goes on with %d of %d rows done", plan.stage, ready, total)
-    for rows in _execute(parts, todo, work, workers):
+    for rows in pool.each(partial(_make_part, parts, work), todo, workers=workers, stage=plan.stage):
         ready += rows
         if tick:
             tick(plan.stage, ready, total)
@@ -216,50 +213,10 @@ class _Parts:
         shutil.rmtree(self.folder.parent, ignore_errors=True)
 
 
-def _make_part(parts: _Parts, name: str, job: Job, work: Work) -> int:
+def _make_part(parts: _Parts, work: Work, named: tuple[str, Job]) -> int:
+    name, job = named
     parts.write(name, work(job.work))
     return job.rows
-
-
-def _execute(parts: _Parts, todo: Sequence[tuple[str, Job]], work: Work, workers: int) -> Iterator[int]:
-    """Run the jobs, yielding the rows of each as its part is on disk."""
-    if workers < 2 or len(todo) < 2:
-        for name, job in todo:
-            yield _make_part(parts, name, job, work)
-        return
-    # A forked child would inherit the locks of polars' and OpenCV's threads; a fresh one does not.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(todo)), mp_context=context, initializer=_quiet_worker)
-    try:
-        yield from _drain(pool, parts, todo, work, 2 * workers)
-    except BrokenProcessPool:
-        hint = "it ran out of memory, most likely: lower --workers and run again, finished parts are kept"
-        raise FerError(parts.plan.stage, "a worker process died", hint) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _drain(
-    pool: ProcessPoolExecutor, parts: _Parts, todo: Sequence[tuple[str, Job]], work: Work, ahead: int
-) -> Iterator[int]:
-    """Keep `ahead` jobs in the pool, so that a long list of jobs is never pickled at once."""
-    queue = iter(todo)
-    running: set[Future[int]] = set()
-    while True:
-        for name, job in queue:
-            running.add(pool.submit(_make_part, parts, name, job, work))
-            if len(running) >= ahead:
-                break
-        if not running:
-            return
-        finished, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            yield future.result()
-
-
-def _quiet_worker() -> None:
-    """Leave Ctrl-C to the parent, which lets running jobs finish their parts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _publish(plan: Plan, parts: _Parts, rows_in: int, card: Callable[[Report, Plan], str]) -> Report:
@@ -268,9 +225,7 @@ def _publish(plan: Plan, parts: _Parts, rows_in: int, card: Callable[[Report, Pl
     shutil.rmtree(fresh, ignore_errors=True)
     if not parts.drops():
         parts.write("early", Batch({}, DROPS.empty_table()))
-    splits = shards.lay_out(
-        fresh, parts.kept(), parts.drops(), plan.schema, key=plan.key, shard_bytes=plan.shard_bytes
-    )
+    splits = shards.lay_out(fresh, parts.kept(), parts.drops(), plan.schema, key=plan.key, shard_bytes=plan.shard_bytes)
     report = _count(plan, parts, splits, rows_in, fresh)
     write_text(fresh / "README.md", card(report, plan))
     mark = {name: value for name, value in report.as_json().items() if name not in ("seconds", "reused")}

@@ -5,27 +5,27 @@ A stage hands over requests that do not hold the label, and takes replies back; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.replies import Reply, Request
+from ferbuild.builders.replies import Done, Reply, Request
 from ferbuild.manifests.schema import TeacherEntry
 
 __all__ = ["GeometryTeacher", "Reply", "Request", "Teacher", "open_teacher"]
-
-Done = Callable[[int], None]
-"""Called now and then with the number of requests that are through, given up ones included."""
 
 
 class Teacher(Protocol):
     """Writes a rationale and an answer for a face."""
 
-    name: str
-    baseline: bool
-    """True for the embedded baseline, whose text is no model's reasoning."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def baseline(self) -> bool:
+        """True for the embedded baseline, whose text is no model's reasoning."""
 
     def ask(self, requests: Iterable[Request], done: Done) -> None:
         """Get and store every reply that is not there yet. The requests are taken one by one, never all at once."""
@@ -51,9 +51,7 @@ class GeometryTeacher:
         return [Reply(text, "stop", "ok" if text.strip() else "empty") for text in texts]
 
 
-def open_teacher(
-    entry: TeacherEntry, *, store: Path, endpoints: Sequence[str] = (), concurrency: int = 64
-) -> Teacher:
+def open_teacher(entry: TeacherEntry, *, store: Path, endpoints: Sequence[str] = (), concurrency: int = 64) -> Teacher:
     """Return the teacher of an entry; nothing is sent and no key is read before it is asked.
 
     `store` is the file of replies; `endpoints`, where given, stand in for the entry's.
@@ -63,9 +61,15 @@ def open_teacher(
     if entry.kind != "http":
         hint = "serve the model over HTTP and give it `kind: http`"
         raise FerError(f"teacher {entry.name}", f"no teacher of kind {entry.kind!r} can be opened", hint)
+    from ferbuild.builders.crew import Limits
     from ferbuild.builders.http_teacher import HttpTeacher
 
     urls = tuple(url.rstrip("/") for url in endpoints or entry.endpoints)
     if not urls:
         raise FerError(f"teacher {entry.name}", "has no endpoint", "name a server with --endpoint URL")
-    return HttpTeacher(entry, store, urls, concurrency)
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise FerError(url, "is no endpoint", "write it with its scheme, as in http://127.0.0.1:8000/v1")
+    if concurrency < 1:
+        raise FerError(f"teacher {entry.name}", f"cannot ask {concurrency} at a time", "--concurrency is 1 or more")
+    return HttpTeacher(entry, store, urls, Limits(concurrency))

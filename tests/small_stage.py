@@ -41,7 +41,9 @@ def work(numbers: list[int], *, seconds: float = 0.0) -> Batch:
         else:
             split = "validation" if number % 10 == 0 else "train"
             rows[split].append({"id": str(number), "square": number * number})
-    return Batch({split: pa.Table.from_pylist(found, schema=SCHEMA) for split, found in rows.items()}, drops_table(drops))
+    return Batch(
+        {split: pa.Table.from_pylist(found, schema=SCHEMA) for split, found in rows.items()}, drops_table(drops)
+    )
 
 
 def die_on(number: int, numbers: list[int]) -> Batch:

@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from ferbuild.builders import images
 from ferbuild.manifests.schema import Picture
-from PIL import Image
 
 LIMIT = 60_000_000
 

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from small_stage import SCHEMA, card, die_on, jobs, plan, work
+
 from ferbuild.builders import shards, stage
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.record import DROPS, Batch, drop, drops_table
-from small_stage import SCHEMA, card, die_on, jobs, plan, work
 
 SCRIPT = Path(__file__).with_name("small_stage.py")
 
@@ -117,7 +118,9 @@ def test_no_stale_shard_remains_after_a_rebuild(tmp_path):
 
 def test_unanswered_rows_leave_the_stage_incomplete(tmp_path):
     def gave_up(numbers):
-        return Batch({}, drops_table([drop({"id": str(n)}, "teacher gave up") for n in numbers]), unanswered=len(numbers))
+        return Batch(
+            {}, drops_table([drop({"id": str(n)}, "teacher gave up") for n in numbers]), unanswered=len(numbers)
+        )
 
     asked = plan(tmp_path / "faces")
     report = stage.run(asked, jobs(1), gave_up, card=card)
@@ -166,5 +169,3 @@ def test_a_dead_worker_is_named_and_the_finished_parts_are_kept(tmp_path):
         stage.run(plan(tmp_path / "faces"), jobs(4), partial(die_on, 120), workers=2, card=card)
     report = stage.run(plan(tmp_path / "faces"), jobs(4), work, card=card)
     assert report.rows_in == 200
-
-

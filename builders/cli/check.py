@@ -31,7 +31,9 @@ def check(options: Options, deep: bool) -> int:
 
 def _show(one: Checked, console: Console) -> None:
     listing = one.listing
-    console.print(f"\n[bold]{listing.source.title}[/bold]  {listing.base}  (layout {listing.layout}, rule {listing.rule})")
+    console.print(
+        f"\n[bold]{listing.source.title}[/bold]  {listing.base}  (layout {listing.layout}, rule {listing.rule})"
+    )
     console.print(_counts(one))
     for note in listing.notes:
         console.print(f"  note: {note}", markup=False)
@@ -47,7 +49,9 @@ def _counts(one: Checked) -> Table:
     words = _words(one)
     table = Table("split", "rows", *words, "", box=None, pad_edge=False)
     for count in one.splits:
-        table.add_row(count.split, f"{count.total:,}", *(f"{count.found.get(word, 0):,}" for word in words), _verdict(count))
+        table.add_row(
+            count.split, f"{count.total:,}", *(f"{count.found.get(word, 0):,}" for word in words), _verdict(count)
+        )
         if count.expected is not None and not count.agrees:
             wanted = [f"{count.expected.get(word, 0):,}" for word in words]
             table.add_row("  expected", f"{count.expected_total:,}", *wanted, "", style="dim")

@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -97,9 +96,7 @@ def progressing() -> Iterator[Progressing]:
 @contextmanager
 def building(options: Options) -> Iterator[Build]:
     """Read the settings, hold the work folder and give a Build that tells of its progress."""
-    settings = read_settings(
-        options.config, work=options.work, limit=options.limit, workers=options.workers
-    )
+    settings = read_settings(options.config, work=options.work, limit=options.limit, workers=options.workers)
     with only_one(settings.work), progressing() as shown:
         yield Build(settings, tick=shown.tick, began=shown.began)
 
@@ -134,7 +131,9 @@ def show(report: Report) -> None:
 
 
 def _next_step(report: Report) -> None:
-    click.echo(f"\n{report.out}: {', '.join(f'{split} {rows:,}' for split, rows in report.splits.items()) or 'no rows'}")
+    click.echo(
+        f"\n{report.out}: {', '.join(f'{split} {rows:,}' for split, rows in report.splits.items()) or 'no rows'}"
+    )
     if report.splits:
         click.echo(f"load it: datasets.load_dataset({str(report.out)!r})")
 
@@ -144,5 +143,3 @@ def _log_to(console: Console) -> None:
     log.handlers = [RichHandler(console=console, show_path=False, show_time=False, show_level=False)]
     log.setLevel(logging.INFO if not os.environ.get("FER_BUILD_QUIET") else logging.WARNING)
     log.propagate = False
-
-

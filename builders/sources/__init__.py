@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -173,6 +174,4 @@ def _quarrel(one: pl.DataFrame, two: pl.DataFrame) -> str:
 
 
 def _noted(listing: Listing, notes: list[str]) -> Listing:
-    from dataclasses import replace
-
     return replace(listing, notes=(*listing.notes, *notes))

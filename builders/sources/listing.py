@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +90,9 @@ def finish(
         if kept.is_empty():
             raise FerError(tree.root, f"layout {layout.name!r} of {source.title} holds no usable row", _why(dropped))
         licence = release.licence or source.licence.name
-        options = [source.name, layout.model_dump(), rule, labels or source.labels, source.canonical]
-        options += [source.not_labels, source.crop, licence, release.synthetic]
+        table = dict(labels or source.labels)
+        options: list[Any] = [source.name, layout.model_dump(), rule, table, source.canonical, source.not_labels]
+        options += [source.crop, licence, release.synthetic]
         return Listing(
             source=source,
             base=tree.root,
@@ -105,10 +106,26 @@ def finish(
         )
 
 
+def refuse(
+    rows: pl.DataFrame, where: object, *, problem: str, hint: str = "", names: str = r"^$", labels: Sequence[str] = ()
+) -> None:
+    """Raise FerError where `rows` (`name`, `raw`) are another release's, known by its file names or labels.
+
+    More than half of the names match `names`, or more than a fifth of the labels are in `labels`: a few stray rows are
+    no mix-up but drops.
+    """
+    alien = rows.select(
+        pl.col("name").fill_null("").str.contains(names).sum().alias("names"),
+        pl.col("raw").is_in(list(labels)).sum().alias("labels"),
+    ).row(0)
+    if alien[0] * 2 > rows.height or alien[1] * 5 > rows.height:
+        raise FerError(where, problem, hint)
+
+
 def _complete(tree: Tree, rows: pl.DataFrame, source: str) -> pl.DataFrame:
     """Return `rows` with all columns of FOUND, the sizes filled in, and the ids."""
     if "size" not in rows.columns:
-        rows = rows.with_columns(size=pl.Series(tree.sizes(rows["rel_path"].fill_null("").to_list()), dtype=pl.Int64))
+        rows = rows.with_columns(size=tree.sizes(rows["rel_path"].fill_null("")))
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in FOUND.items() if name not in rows.columns]
     rows = rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in FOUND.items())
     rows = rows.with_columns(pl.col("split", "name", "rel_path").fill_null(""))
@@ -123,7 +140,7 @@ def _ids(rows: pl.DataFrame, source: str) -> pl.Series:
     spot = pl.concat_str([x.cast(pl.Int64).cast(pl.String) for x in corner], separator=",")
     key = pl.concat_str(pl.lit(f"{source}\0"), "rel_path", pl.lit("\0"), spot.fill_null(""))
     odd = rows.select((pl.col("box").is_not_null() & ~whole.fill_null(False)).arg_true()).to_series()
-    ids = [xxhash.xxh3_64_hexdigest(text) for text in rows.select(key).to_series()]
+    ids = [xxhash.xxh3_64_hexdigest(text.encode()) for text in rows.select(key).to_series()]
     for at in odd:
         ids[at] = face_id(source, rows["rel_path"][at], rows["box"][at].to_list())
     return pl.Series("id", ids, dtype=pl.String)
@@ -148,7 +165,7 @@ def _judge(rows: pl.DataFrame, source: Source, labels: Mapping[str, str] | None)
         .when(~pl.col("label").is_in(source.candidates)).then(pl.lit("label outside the table"))
     )  # fmt: skip
     rows = rows.with_columns(reason=reason, detail=pl.coalesce("detail", pl.lit("")))
-    again = pl.col("reason").is_null() & pl.struct("split", "id").is_first_distinct().not_()
+    again = pl.col("reason").is_null() & ~pl.struct("split", "id", "reason").is_first_distinct()
     return rows.with_columns(reason=pl.when(again).then(pl.lit("duplicate row")).otherwise("reason"))
 
 

@@ -89,36 +89,55 @@ class Tree:
         found = pl.DataFrame({"rel_path": paths, "size": sizes}, schema={"rel_path": pl.String, "size": pl.Int64})
         return found.sort("rel_path")
 
+    def label_file(self, rel_path: str) -> Path:
+        """Return the path of a label file; FerError where it cannot be read or is UTF-16."""
+        path = self.root / rel_path
+        try:
+            with path.open("rb") as file:
+                mark = file.read(2)
+        except OSError as err:
+            raise FerError(path, "cannot be read", err.strerror or str(err)) from None
+        if mark in (b"\xff\xfe", b"\xfe\xff"):
+            raise FerError(path, "is UTF-16 text", "save it as UTF-8")
+        return path
+
     def text(self, rel_path: str) -> bytes:
         """Return a label file as UTF-8 bytes without byte order mark; FerError where it cannot be read.
 
         Bytes that are no UTF-8 become U+FFFD, so that they spoil only the rows they stand in.
         """
-        try:
-            data = (self.root / rel_path).read_bytes()
-        except OSError as err:
-            raise FerError(self.root / rel_path, "cannot be read", err.strerror or str(err)) from None
-        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise FerError(self.root / rel_path, "is UTF-16 text", "save it as UTF-8")
-        data = data.removeprefix(b"\xef\xbb\xbf")
+        data = self.label_file(rel_path).read_bytes().removeprefix(b"\xef\xbb\xbf")
         return data if data.isascii() else data.decode("utf-8", "replace").encode()
 
-    def sizes(self, paths: list[str]) -> list[int | None]:
-        """Return the size in bytes of the picture at each address, None where there is none."""
-        return [self._size(path) for path in paths]
+    def sizes(self, paths: pl.Series) -> pl.Series:
+        """Return the size in bytes of the picture at each address, null where there is none.
+
+        A folder is looked through once, however many of its pictures are asked for; an address that leaves the
+        tree is never followed.
+        """
+        asked = pl.DataFrame({"path": paths.cast(pl.String)})
+        inside = asked.filter(~pl.col("path").str.contains(UNSAFE))
+        odd = pl.col("path").str.contains(r"(?i)\.zip!|\.csv#\d+$")
+        known = {path: self._size(path) for path in inside.filter(odd)["path"].unique()}
+        plain = inside.filter(~odd).select(pl.col("path").str.extract(r"^(.*)/", 1).fill_null(""))
+        for folder in plain["path"].unique().sort():
+            known.update(_folder_sizes(self.root / folder, f"{folder}/" if folder else ""))
+        table = pl.DataFrame(
+            {"path": list(known), "size": list(known.values())}, schema={"path": pl.String, "size": pl.Int64}
+        )
+        return asked.join(table, on="path", how="left", maintain_order="left")["size"]
 
     def _size(self, rel_path: str) -> int | None:
+        """Return the size of an archive member or the bytes of a table row, None where there is none."""
         try:
             if member := _MEMBER.fullmatch(rel_path):
                 return _archive(self.root / member[1]).getinfo(member[2]).file_size
-            if row := _ROW.fullmatch(rel_path):
-                offsets = _line_offsets(self.root / row[1])
-                line = int(row[2]) + 1
-                return int(offsets[line + 1] - offsets[line]) if line + 1 < len(offsets) else None
-            found = os.stat(self.root / rel_path)
+            table, _, row = rel_path.rpartition("#")
+            offsets = _line_offsets(self.root / table)
+            line = int(row) + 1
+            return int(offsets[line + 1] - offsets[line]) if line + 1 < len(offsets) else None
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def _tops(self, patterns: tuple[str, ...]) -> list[str]:
         """Return the places to walk, none inside another, so that no file is met twice."""
@@ -131,7 +150,7 @@ class Tree:
         key = os.path.join(self.root, folder)  # noqa: PTH118 - a Path per folder would cost more than the look
         if key not in self._seen:
             try:
-                names = sorted(name for name in os.listdir(key) if not _junk(name))
+                names = sorted(name for name in os.listdir(key) if not _junk(name))  # noqa: PTH208 - names are enough
             except OSError:
                 names = []
             self._seen[key] = names
@@ -167,16 +186,14 @@ class Tree:
                 for entry in entries:
                     name = entry.name
                     suffix = name[name.rfind(".") :].lower()
-                    if suffix in suffixes and not name.startswith("._"):
-                        if (size := _file_size(entry)) is not None:
-                            paths.append(prefix + name)
-                            sizes.append(size)
-                            continue
-                    if suffix == ".zip" and entry.is_file():
+                    wanted = suffix in suffixes and not name.startswith("._")
+                    if wanted and (size := _file_size(entry)) is not None:
+                        paths.append(prefix + name)
+                        sizes.append(size)
+                    elif suffix == ".zip" and entry.is_file():
                         self._walk_zip(prefix + name, suffixes, paths, sizes)
-                    elif not _junk(name) and _is_folder(entry):
-                        if (longer := _deeper(chain, entry)) is not None:
-                            todo.append((prefix + name, longer))
+                    elif not _junk(name) and _is_folder(entry) and (longer := _deeper(chain, entry)):
+                        todo.append((prefix + name, longer))
 
     def _walk_zip(self, path: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
         try:
@@ -306,6 +323,17 @@ def _file_size(entry: os.DirEntry[str]) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+def _folder_sizes(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return
+    with entries:
+        for entry in entries:
+            if (size := _file_size(entry)) is not None:
+                yield prefix + entry.name, size
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -313,10 +341,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _deeper(chain: tuple[str, ...], entry: os.DirEntry[str]) -> tuple[str, ...] | None:
-    """Return the real paths of the folders down to `entry`, or None where it leads back to one of them."""
+def _deeper(chain: tuple[str, ...], entry: os.DirEntry[str]) -> tuple[str, ...]:
+    """Return the real paths of the folders down to `entry`; nothing where it leads back to one of them."""
     if not entry.is_symlink():
         return (*chain, os.path.join(chain[-1], entry.name))  # noqa: PTH118
     real = os.path.realpath(entry.path)
     back = any(step == real or step.startswith(real.rstrip("/") + "/") for step in chain)
-    return None if back else (*chain, real)
+    return () if back else (*chain, real)

@@ -1,0 +1,114 @@
+"""The wire of a chat server that speaks OpenAI's dialect: pictures as URLs, a reply or a fault out of a response.
+
+Nothing here waits or retries; `http_teacher` does.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from ferbuild.builders.replies import Reply
+
+PICTURES = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"II*\x00": "tiff",
+    b"MM\x00*": "tiff",
+}
+"""First bytes of a picture file, and its MIME subtype."""
+
+LONGEST_WAIT_S = 300.0
+_DETAIL = 300  # characters of a server's complaint that are kept
+
+
+class Said(NamedTuple):
+    """A reply, with the token counts the server reports."""
+
+    reply: Reply
+    usage: Mapping[str, Any]
+
+
+class Fault(NamedTuple):
+    """Why there is no reply, and whether to try again."""
+
+    detail: str
+    again: bool
+    busy: bool = False
+    """The server as a whole wants a pause, or cannot be reached."""
+    after_s: float | None = None
+    """How long the server asks to wait."""
+
+
+def data_url(picture: bytes) -> str:
+    """Return an encoded picture as a data: URL; ValueError where its first bytes are of no known format."""
+    for magic, kind in PICTURES.items():
+        if picture.startswith(magic):
+            return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
+        return f"data:image/webp;base64,{b64encode(picture).decode()}"
+    raise ValueError("the picture is in no format that a chat server takes")
+
+
+def read_reply(body: bytes) -> Said | Fault:
+    """Read a chat completion; a cut or strange body is a fault worth another try."""
+    try:
+        data = orjson.loads(body)
+        choice = data["choices"][0]
+        text, finish = _text(choice["message"]), str(choice.get("finish_reason") or "stop")
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
+        return Fault(f"not a chat completion: {body[:_DETAIL]!r}", again=True)
+    outcome = "truncated" if finish == "length" else "ok" if text.strip() else "empty"
+    usage = data.get("usage")
+    return Said(Reply(text, finish, outcome), usage if isinstance(usage, dict) else {})
+
+
+def read_fault(status: int, body: bytes, retry_after: str | None) -> Fault:
+    """Read a response that is no success: 408, 409, 425, 429 and 5xx are worth another try."""
+    detail = f"HTTP {status}: {body.decode(errors='replace')[:_DETAIL]}"
+    again = status in (408, 409, 425, 429) or status >= 500
+    return Fault(detail, again, busy=status in (429, 503), after_s=_seconds(retry_after) if again else None)
+
+
+def served_models(body: bytes) -> list[str]:
+    """Return the model names of a `/models` response; none where it is something else."""
+    try:
+        return [str(model["id"]).removeprefix("models/") for model in orjson.loads(body)["data"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return []
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """Return content with its thinking in one `<think>` block, wherever the server puts the thinking."""
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        content = "".join(part.get("text") or "" for part in content)
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if "<think" in content.lower():
+        return str(content)
+    if isinstance(thought, str) and thought.strip():
+        end = "</think>\n" if content.strip() else ""
+        return f"<think>{thought.strip()}{end}{content.lstrip()}"
+    # Some chat templates open the block in the prompt, so that only its end is in the reply.
+    return f"<think>{content}" if "</think" in content.lower() else str(content)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds a Retry-After header asks for: a number, or a date."""
+    if not retry_after:
+        return None
+    try:
+        wait = float(retry_after)
+    except ValueError:
+        try:
+            wait = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(wait, 0.0), LONGEST_WAIT_S) if wait == wait else None

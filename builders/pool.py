@@ -1,0 +1,56 @@
+"""Runs a function over many small items, in this process or in several, telling of each that is done."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from ferbuild.builders.errors import FerError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def each(call: Callable[[T], R], items: Sequence[T], *, workers: int, stage: str) -> Iterator[R]:
+    """Yield `call(item)` of every item as it is done, in any order.
+
+    `call` and the items must pickle where there is more than one worker. A worker that dies is a FerError
+    of `stage`. Leaving the iteration early lets the running items finish and starts no further one.
+    """
+    if workers < 2 or len(items) < 2:
+        yield from map(call, items)
+        return
+    # A forked child would inherit the locks of polars' and OpenCV's threads; a fresh one does not.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_leave_ctrl_c_to_the_parent)
+    try:
+        yield from _drain(pool, call, items, 2 * workers)
+    except BrokenProcessPool:
+        hint = "it ran out of memory, most likely: lower --workers and run again, finished parts are kept"
+        raise FerError(stage, "a worker process died", hint) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _drain(pool: ProcessPoolExecutor, call: Callable[[T], R], items: Sequence[T], ahead: int) -> Iterator[R]:
+    """Keep `ahead` items in the pool, so that a long list is never pickled at once."""
+    queue = iter(items)
+    running: set[Future[R]] = set()
+    while True:
+        for item in queue:
+            running.add(pool.submit(call, item))
+            if len(running) >= ahead:
+                break
+        if not running:
+            return
+        finished, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            yield future.result()
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

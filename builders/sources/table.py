@@ -1,0 +1,284 @@
+"""Reads a release whose labels stand in one table a split, or one for all: csv, or columns between blanks.
+
+It gives one row for every line that is not blank, in the order of the file, so that nothing a label file says
+is lost without a reason.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import polars as pl
+
+from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.sources.listing import Found, refuse
+from ferbuild.builders.sources.tree import UNSAFE, Tree
+from ferbuild.manifests.schema import Source
+
+Boxes = Literal["xywh", "xyxy", "tlrb"]
+"""How a table writes a box: corner and size, two corners, or top left right bottom."""
+
+ANY = "*"
+
+
+def read(
+    tree: Tree,
+    source: Source,
+    *,
+    rule: str,
+    labels: Mapping[str, str] | None,
+    tables: Mapping[str, str | Sequence[str]],
+    pictures: Sequence[str],
+    columns: Sequence[str] | None = None,
+    separator: str = ",",
+    fields: Mapping[str, str] | None = None,
+    box: Sequence[str] = (),
+    box_form: Boxes = "xywh",
+    splits: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    mixup: Mapping[str, Any] | None = None,
+) -> Found:
+    """Return a row for every line of the label tables.
+
+    tables: split to the patterns of its file, the first that matches is read; under `*` a file for all splits.
+    pictures: addresses to try in turn, with `{name}`, `{stem}` and `{split}`; `**/` at the start finds a file by
+        its name wherever it lies.
+    columns: the names of the columns where the table has no header line.
+    separator: one character, or a blank for any run of blanks.
+    fields: our word (name, label, split, valence, arousal) to the table's column.
+    splits: what the table's split column writes, to split. names: split to the pattern of its file names; under
+        `*` they tell the split, elsewhere a name that does not fit is a `foreign file name`.
+    mixup: options of `listing.refuse`.
+    """
+    fields = {"name": "name", "label": "label", **(fields or {})}
+    parts, files = [], []
+    for split, patterns in tables.items():
+        if (file := _first(tree, patterns)) is None:
+            continue
+        lines = _lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
+        rows = _rows(lines, fields, box, box_form, file)
+        if mixup:
+            refuse(rows, tree.root / file, **mixup)
+        parts.append(_splits(rows, split, splits or {}, names or {}))
+        files.append(file)
+    if not parts:
+        raise FerError(tree.root, "no label table", f"looked for {'; '.join(map(str, tables.values()))}")
+    rows = _keep_benchmark(_numbers(pl.concat(parts), source), source)
+    return Found(_find(tree, rows, pictures), tuple(files))
+
+
+def _first(tree: Tree, patterns: str | Sequence[str]) -> str | None:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if found := tree.glob(pattern):
+            return found[0]
+    return None
+
+
+def _lines(path: Path, columns: Sequence[str] | None, separator: str, wanted: Sequence[str]) -> pl.DataFrame:
+    """Return the wanted columns of a table as text, with `line` (from 1) and, for a bad line, its `text`.
+
+    The file is taken line by line, so that a stray quote or a missing comma spoils one row and no more.
+    """
+    lines = pl.scan_csv(
+        path,
+        has_header=False,
+        separator="\x1f",
+        quote_char=None,
+        schema={"text": pl.String},
+        encoding="utf8-lossy",
+        truncate_ragged_lines=True,
+        row_index_name="line",
+        row_index_offset=1,
+        raise_if_empty=False,
+        glob=False,
+    ).filter(pl.col("text").str.strip_chars() != "")
+    skip = 0
+    if columns is None:
+        first = lines.head(1).collect()
+        if first.is_empty():
+            raise FerError(path, "is empty", "copy it again from the release")
+        skip, columns = 1, [name.strip() for name in _cells(first["text"][0], separator)]
+    where = _columns(path, columns, wanted)
+    last = len(columns) - 1
+    cell = pl.col("cells").struct
+    table = (
+        lines.slice(skip)
+        .with_columns(cells=_cut(separator).str.split_exact(separator, last + 1))
+        .with_columns(bad=cell[last].is_null() | cell[last + 1].is_not_null())
+        .select(
+            "line",
+            "bad",
+            text=pl.when(pl.col("bad") | pl.col("text").str.contains('"', literal=True)).then("text"),
+            **{name: cell[at] for name, at in where.items()},
+        )
+        .collect()
+    )
+    return _quoted(table, separator, last + 1, where)
+
+
+def _cut(separator: str) -> pl.Expr:
+    """Return the line as it is split: without blanks around it, and with single ones where blanks separate."""
+    text = pl.col("text").str.strip_chars()
+    return text.str.replace_all(r"\s+", " ") if separator == " " else text
+
+
+def _columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
+    """Return where each wanted column stands; FerError for one that is not there."""
+    places = {name.strip().casefold(): at for at, name in enumerate(columns)}
+    for name in wanted:
+        if name.casefold() not in places:
+            raise FerError(path, f"no column {name!r}", did_you_mean(name, [*columns]))
+    return {name: places[name.casefold()] for name in wanted}
+
+
+def _quoted(table: pl.DataFrame, separator: str, count: int, where: Mapping[str, int]) -> pl.DataFrame:
+    """Return `table` with the lines that hold a quote read as csv; there are few, or none, in most releases."""
+    quoted = pl.col("text").str.contains('"', literal=True).fill_null(False)
+    found = table.filter(quoted)
+    if found.is_empty():
+        return table
+    rows = [_cells(text, separator) for text in found["text"]]
+    good = [len(row) == count for row in rows]
+    again = {name: [row[at] if fit else None for row, fit in zip(rows, good, strict=True)]
+             for name, at in where.items()}  # fmt: skip
+    better = pl.DataFrame({"line": found["line"], "bad": [not fit for fit in good], "text": found["text"], **again})
+    better = better.cast(table.schema)
+    return pl.concat([table.filter(~quoted), better]).sort("line")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    if separator == " ":
+        return line.split()
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
+
+
+def _rows(
+    table: pl.DataFrame, fields: Mapping[str, str], box: Sequence[str], box_form: Boxes, file: str
+) -> pl.DataFrame:
+    """Return name, raw, written (the split), valence, arousal, box and, for a malformed line, reason and detail."""
+
+    def number(column: str) -> pl.Expr:
+        found = pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
+        return pl.when(found.is_finite()).then(found)
+
+    moods = {mood: number(fields[mood]) for mood in ("valence", "arousal") if mood in fields}
+    needed = [*moods.values(), *(number(column) for column in box)]
+    none = pl.lit(None, pl.Float64)
+    name = pl.col(fields["name"]).str.strip_chars().str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
+    bad = pl.any_horizontal("bad", *(one.is_null() for one in needed), name.fill_null("") == "")
+    said = pl.format("line {} of {}", "line", pl.lit(file))
+    text = pl.when(pl.col("text").is_not_null()).then(pl.format(": {}", pl.col("text").str.slice(0, 80)))
+    return table.select(
+        name=pl.when(bad).then(None).otherwise(name),
+        raw=pl.col(fields["label"]).str.strip_chars(),
+        written=pl.col(fields["split"]).str.strip_chars() if "split" in fields else pl.lit(None, pl.String),
+        box=_box([number(column) for column in box], box_form) if box else pl.lit(None, pl.List(pl.Float64)),
+        reason=pl.when(bad).then(pl.lit("malformed row")),
+        detail=pl.when(bad).then(said + text.fill_null("")),
+        file=pl.lit(file),
+        valence=moods.get("valence", none),
+        arousal=moods.get("arousal", none),
+    )
+
+
+def _box(corner: list[pl.Expr], form: Boxes) -> pl.Expr:
+    """Return x0 y0 x1 y1 of the four numbers a table gives."""
+    a, b, c, d = corner
+    if form == "xywh":
+        return pl.concat_list(a, b, a + c, b + d)
+    return pl.concat_list(a, b, c, d) if form == "xyxy" else pl.concat_list(b, a, c, d)
+
+
+def _splits(rows: pl.DataFrame, split: str, splits: Mapping[str, str], names: Mapping[str, str]) -> pl.DataFrame:
+    """Return `rows` with their split; where neither file, column nor name tells it, the row is a drop."""
+    fits = {one: pl.col("name").str.contains(rf"^(?:{pattern})$") for one, pattern in names.items()}
+    reason = "split outside the table"
+    if split != ANY:
+        told = pl.lit(split)
+    elif splits:
+        told = pl.col("written").replace_strict(dict(splits), default=None, return_dtype=pl.String)
+    else:
+        reason = "foreign file name"
+        told = pl.coalesce(*(pl.when(fit).then(pl.lit(one)) for one, fit in fits.items()))
+    rows = rows.with_columns(split=told)
+    strange = pl.lit(False)
+    for one, fit in fits.items():
+        strange |= (pl.col("split") == one) & ~fit
+    why = pl.when(pl.col("split").is_null()).then(pl.lit(reason)).when(strange).then(pl.lit("foreign file name"))
+    return rows.with_columns(reason=pl.coalesce("reason", why)).drop("written")
+
+
+def _numbers(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Take valence and arousal outside -1..1 for "not given", and drop a box without area.
+
+    A row whose label says that there is no usable face keeps that reason.
+    """
+    moods = [pl.when(pl.col(mood).abs() <= 1).then(mood).alias(mood) for mood in ("valence", "arousal")]
+    x0, y0, x1, y1 = (pl.col("box").list.get(at, null_on_oob=True) for at in range(4))
+    flat = (x1 <= x0) | (y1 <= y0)
+    flat &= ~pl.col("raw").is_in(list(source.not_labels))
+    seen = pl.format("box {} {} {} {}", x0, y0, x1, y1)
+    return rows.with_columns(
+        *moods,
+        reason=pl.when(flat.fill_null(False)).then(pl.coalesce("reason", pl.lit("bad box"))).otherwise("reason"),
+        detail=pl.when(flat.fill_null(False)).then(pl.coalesce("detail", seen)).otherwise("detail"),
+    )
+
+
+def _keep_benchmark(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Keep benchmark rows with a bad box, without the box: the benchmark shows whole files and is never thinned."""
+    if source.benchmark is None:
+        return rows
+    saved = (pl.col("split") == source.benchmark.split) & (pl.col("reason") == "bad box")
+    return rows.with_columns(
+        pl.when(saved.fill_null(False)).then(None).otherwise(column).alias(column)
+        for column in ("box", "reason", "detail")
+    )
+
+
+def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str]) -> pl.DataFrame:
+    """Return `rows` with the address and size of their pictures; the first address where there is none."""
+    astray = pl.col("name").str.contains(UNSAFE)
+    stem = pl.col("name").str.replace(r"\.[^./]*$", "")
+    rows = rows.with_columns(rel_path=pl.when(astray).then("name"), size=pl.lit(None, pl.Int64), stem=stem)
+    for number, pattern in enumerate(pictures):
+        open_rows = pl.col("name").is_not_null() & pl.col("split").is_not_null() & pl.col("size").is_null() & ~astray
+        wanted = rows.select(pl.when(open_rows).then(_address(pattern)).alias("rel_path"))
+        if wanted["rel_path"].null_count() == rows.height:
+            break
+        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted)
+        there = found["size"].is_not_null() | pl.lit(number == 0)
+        rows = rows.with_columns(
+            rel_path=pl.when(there).then(pl.coalesce(found["rel_path"], "rel_path")).otherwise("rel_path"),
+            size=pl.coalesce("size", found["size"]),
+        )
+    name = pl.when(pl.lit("{name}" in pictures[0])).then("name").otherwise(pl.col("rel_path").str.extract(r"([^/!]*)$"))
+    lost = pl.coalesce("rel_path", "name", "file")
+    return rows.with_columns(rel_path=lost, name=pl.coalesce(name, "name")).drop("stem", "file")
+
+
+def _address(pattern: str) -> pl.Expr:
+    """Return the address a pattern gives each row."""
+    pieces: list[pl.Expr] = []
+    for piece in pattern.removeprefix("**/").replace("{", "\0{").replace("}", "}\0").split("\0"):
+        if piece:
+            pieces.append(pl.col(piece[1:-1]) if piece.startswith("{") else pl.lit(piece))
+    return pl.concat_str(pieces)
+
+
+def _there(tree: Tree, wanted: pl.DataFrame) -> pl.DataFrame:
+    return wanted.with_columns(size=tree.sizes(wanted["rel_path"]))
+
+
+def _anywhere(tree: Tree, wanted: pl.DataFrame) -> pl.DataFrame:
+    """Return the first file, by address, that bears each wanted name."""
+    files = tree.files(suffixes=tuple({PurePosixPath(name).suffix.lower() for name in wanted["rel_path"].drop_nulls()}))
+    files = files.with_columns(name=pl.col("rel_path").str.extract(r"([^/!]*)$")).unique("name", keep="first")
+    found = wanted.join(files, left_on="rel_path", right_on="name", how="left", maintain_order="left")
+    return found.select(rel_path=pl.coalesce("rel_path_right", "rel_path"), size="size")

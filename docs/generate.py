@@ -1,0 +1,138 @@
+"""Writes the tables of README.md and docs/columns.md from the code; `--check` fails where they differ.
+
+Run it from anywhere: python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+import pyarrow as pa
+
+from ferbuild.builders import record
+from ferbuild.builders.cli import COMMANDS, cli
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.measures import MEASURES
+from ferbuild.manifests import load
+from ferbuild.manifests.schema import Source
+
+TOP = Path(__file__).parent.parent
+SHARED = {"config", "work", "limit", "workers", "as_json", "help"}
+"""Options of every command: said once, above the table."""
+
+DATASETS = {
+    "faces": record.FACES,
+    "measures": MEASURES,
+    "cot": record.COT,
+    "rlvr": record.RLVR,
+    "ferbench": record.FERBENCH,
+    "drops": record.DROPS,
+}
+
+
+def commands() -> str:
+    """Return the command table."""
+    rows = []
+    with click.Context(cli, info_name="fer-build") as ctx:
+        for name, entry in COMMANDS.items():
+            command = cli.get_command(ctx, name)
+            assert command is not None
+            rows.append([f"`fer-build {name}`", entry.about, _options(command)])
+    return _table(["command", "what it does", "options of its own"], rows)
+
+
+def sources() -> str:
+    """Return the table of sources: layouts, rows expected, licence, and where to ask."""
+    found = [load.load_source(name) for name in load.names("sources")]
+    found.sort(key=lambda source: (source.benchmark is None, source.title))
+    rows = [
+        [
+            f"`{source.name}`",
+            source.title,
+            ", ".join(layout.name for layout in source.layouts),
+            _counts(source),
+            source.licence.name,
+            source.licence.ask,
+        ]
+        for source in found
+    ]
+    return _table(["key", "release", "layouts read", "rows expected", "licence", "ask for it at"], rows)
+
+
+def columns() -> str:
+    """Return the column tables of every dataset."""
+    parts = []
+    for name, schema in DATASETS.items():
+        rows = [[f"`{field.name}`", f"`{_type(field.type)}`"] for field in schema]
+        parts.append(f"## {name}\n\n{_table(['column', 'type'], rows)}")
+    return "\n\n".join(parts)
+
+
+REGIONS = {
+    "README.md": {"commands": commands, "sources": sources},
+    "docs/columns.md": {"columns": columns},
+}
+
+
+def main() -> int:
+    stale = []
+    for name, regions in REGIONS.items():
+        path = TOP / name
+        text = fresh = path.read_text(encoding="utf-8")
+        for mark, write in regions.items():
+            fresh = _fill(fresh, mark, write(), path)
+        if fresh != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(fresh, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"{', '.join(stale)}: not what the code says; run python docs/generate.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _fill(text: str, mark: str, body: str, path: Path) -> str:
+    """Return `text` with what stands between `<!-- mark -->` and `<!-- /mark -->` replaced."""
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise FerError(path, f"has no <!-- {mark} --> region")
+    return pattern.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", text)
+
+
+def _options(command: click.Command) -> str:
+    own = [param for param in command.params if param.name not in SHARED]
+    words = [param.opts[0] if isinstance(param, click.Option) else param.make_metavar(_CTX) for param in own]
+    return ", ".join(f"`{word}`" for word in words)
+
+
+_CTX = click.Context(cli)
+
+
+def _counts(source: Source) -> str:
+    rule = source.rules[0]
+    known = {split: sum(words.values()) for split, words in source.expected.get(rule, {}).items()}
+    known |= source.totals.get(rule, {})
+    order = [split for split in ("train", "validation", "test") if split in known]
+    return ", ".join(f"{split} {known[split]:,}" for split in order) or "–"
+
+
+def _type(kind: pa.DataType) -> str:
+    if kind == record.IMAGE:
+        return "image"
+    if pa.types.is_list(kind):
+        return f"list[{_type(kind.value_type)}]"
+    if pa.types.is_struct(kind):
+        return "{" + ", ".join(f"{field.name}: {_type(field.type)}" for field in kind) + "}"
+    return {"float": "float32"}.get(str(kind), str(kind))
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The whole way on the demo's releases: loadable, accounted for, byte-identical, and only redone where it must."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import pytest
+from conftest import fer_build
+
+from ferbuild.builders import shards
+
+pytestmark = pytest.mark.network
+
+FOLDERS = ("faces", "measures", "cot", "rlvr", "ferbench")
+
+
+def digest(work: Path) -> dict[str, str]:
+    files = sorted(path for name in FOLDERS for path in (work / name).rglob("*") if path.is_file())
+    return {str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_stage_accounts_for_its_rows(demo):
+    assert [one["stage"] for one in demo.result["stages"]] == ["faces", "measure", "cot", "rlvr", "bench"]
+    for one in demo.result["stages"]:
+        assert one["in"] == one["kept"] + sum(one["dropped"].values()) > 0
+        drops = [reason for table in shards.read_drops(Path(one["out"])) for reason in table["reason"].to_pylist()]
+        assert {reason: drops.count(reason) for reason in drops} == one["dropped"]
+        mark = json.loads((Path(one["out"]) / "stage.json").read_text())
+        assert (mark["in"], mark["kept"], mark["dropped"]) == (one["in"], one["kept"], one["dropped"])
+        assert sum(one["splits"].values()) == one["kept"]
+    check = demo.result["check"]
+    assert check["in"] == check["kept"] + sum(check["dropped"].values()) == demo.stage("faces")["in"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_both_loaders_read_every_dataset(demo, name, tmp_path):
+    folder = str(demo.work / name)
+    splits = next(one["splits"] for one in demo.result["stages"] if Path(one["out"]).name == name)
+    for found in (datasets.load_dataset(folder, cache_dir=str(tmp_path)), datasets.load_from_disk(folder)):
+        assert {split: rows.num_rows for split, rows in found.items()} == splits
+        for rows in found.values():
+            for row in rows:
+                pictures = row.get("images") or [row["image"]] if name != "measures" else []
+                assert all(min(picture.size) >= 40 for picture in pictures)
+
+
+def test_the_benchmark_has_its_four_sets(demo):
+    assert list(demo.stage("bench")["splits"]) == ["rafdb", "ferplus", "affectnet", "sfew"]
+    assert not demo.stage("bench").get("findings")
+
+
+def test_trainers_find_their_columns(demo):
+    rows = datasets.load_from_disk(str(demo.work / "rlvr"))["train"]
+    assert {"images", "prompt", "solution", "choices", "answer", "label"} <= set(rows.column_names)
+    for row in rows:
+        assert row["solution"] == f"<answer>{row['label']}</answer>" and row["label"] in row["choices"]
+        assert row["prompt"][0]["role"] == "user" and "<image>" not in row["prompt"][0]["content"]
+        assert len(row["images"]) == len(row["faces"]) == 1
+
+
+def test_every_row_names_its_file(demo):
+    for row in datasets.load_from_disk(str(demo.work / "faces"))["train"].remove_columns("image"):
+        base = demo.home / "releases" / row["source"]
+        [path] = [path for path in base.rglob(Path(row["rel_path"]).name) if str(path).endswith(row["rel_path"])]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
+
+
+def test_one_worker_gives_the_same_bytes_as_two(demo, tmp_path):
+    for command in ("cot", "rlvr", "bench"):
+        ran = fer_build(command, "--config", demo.config, "--work", tmp_path / "one", "--workers", 1, cwd=tmp_path)
+        assert ran.code == 0, ran.err
+    assert digest(tmp_path / "one") == digest(demo.work)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(demo, tmp_path):
+    words = ["--config", str(demo.config), "--work", str(tmp_path / "killed")]
+    rng = random.Random(11)
+    for _ in range(5):
+        command = [str(Path(sys.executable).with_name("fer-build")), "cot", *words]
+        with subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            time.sleep(rng.uniform(0.8, 3.0))
+            os.killpg(process.pid, signal.SIGKILL)
+    for command in ("cot", "rlvr", "bench"):
+        assert fer_build(command, *words, cwd=tmp_path).code == 0
+    assert digest(tmp_path / "killed") == digest(demo.work)
+
+
+def test_a_second_run_does_nothing(demo):
+    ran = fer_build("cot", "--config", demo.config, "--json", cwd=demo.home)
+    assert ran.json["reused"] and ran.json["upstream"] == []
+
+
+def test_a_changed_option_redoes_only_what_depends_on_it(demo, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("name: mine\nsources: [rafdb, ferplus, affectnet, sfew]\ntrace_checks: [answered, agrees]\n")
+    roots = {name: str(demo.home / "releases" / name) for name in ("rafdb", "ferplus", "affectnet", "sfew")}
+    config = tmp_path / "fer-build.yaml"
+
+    def states(recipe: str) -> dict[str, str]:
+        config.write_text(json.dumps({"work": str(demo.work), "recipe": recipe, "sources": roots}))
+        found = fer_build("status", "--config", config, "--json", cwd=tmp_path).json["stages"]
+        return {stage: one["state"] for stage, one in found.items()}
+
+    built = dict.fromkeys(("faces", "measure", "cot", "rlvr", "bench"), "built")
+    assert states("default") == built
+    assert states("mine.yaml") == built | {"cot": "stale"}
+    recipe.write_text(recipe.read_text() + "picture: {crop_quality: 80}\n")
+    assert states("mine.yaml") == dict.fromkeys(built, "stale") | {"bench": "built"}
+
+
+def test_a_limited_build_lies_apart(demo, tmp_path):
+    ran = fer_build("rlvr", "--config", demo.config, "--work", tmp_path / "w", "--limit", 2, "--json", cwd=tmp_path)
+    assert ran.code == 0
+    assert ran.json["out"] == str(tmp_path / "w" / "limited" / "rlvr")
+    assert [one["stage"] for one in ran.json["upstream"]] == ["faces"]
+    assert not (tmp_path / "w" / "rlvr").exists()
+    names = [face["source"] for row in datasets.load_from_disk(ran.json["out"])["train"] for face in row["faces"]]
+    assert max(names.count(name) for name in set(names)) <= 2
+
+
+def test_status_before_anything_is_built(demo, tmp_path):
+    ran = fer_build("status", "--config", demo.config, "--work", tmp_path / "empty", "--json", cwd=tmp_path)
+    assert {one["state"] for one in ran.json["stages"].values()} == {"missing"}

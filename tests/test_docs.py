@@ -1,0 +1,44 @@
+"""The documents say what the code does: tables are generated, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import REPO
+from ferbuild.builders.cli import COMMANDS, cli
+
+DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
+
+
+def test_the_tables_are_what_the_code_says():
+    done = subprocess.run([sys.executable, REPO / "docs" / "generate.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_the_documents_exists(path):
+    for line in re.findall(r"^(?:\$ )?fer-build (.+)$", path.read_text(), re.MULTILINE):
+        words = line.partition("#")[0].split()
+        assert words[0] in COMMANDS or words[0].startswith("--"), line
+        if words[0] in COMMANDS:
+            known = {opt for param in cli.get_command(None, words[0]).params for opt in param.opts}
+            assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(path):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_changelog_knows_the_version():
+    version = re.search(r"^version = (.+)$", (REPO / "setup.cfg").read_text(), re.MULTILINE)[1]
+    assert f"## {version}" in (REPO / "CHANGELOG.md").read_text()
+
+
+def test_the_readme_shows_the_two_commands():
+    text = (REPO / "README.md").read_text()
+    assert "make demo" in text and "make test" in text
