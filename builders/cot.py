@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,8 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
     asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency)
     if entry.kind != "geometry":
         refuse_closed_pictures(endpoints or entry.endpoints, build.listings, build.settings.own)
+    if build.is_stale(faces.plan(build)):
+        asked.ready()  # hours of faces are not spent to find that nobody answers
     upstream = faces.run(build)
     measures = measure.run(build) if _wants_measures(entry) else None
     asking = Asking(
@@ -110,7 +112,8 @@ def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
 def trace_batch(piece: Slice, *, asking: Asking) -> Batch:
     """Turn the replies to a slice of faces into traces, and whatever fails a check into drops."""
     table = training_rows.read(piece, asking.benchmarks)
-    replies = _teacher(asking.entry, asking.store).recall(list(requests(table, piece.split, asking)))
+    teacher = open_teacher(asking.entry, store=asking.store)
+    replies = teacher.recall(list(requests(table, piece.split, asking)))
     checks = bind.bind(trace, asking.checks)
     kept: list[int] = []
     drops = []
@@ -179,11 +182,6 @@ def _ask_all(build: Build, teacher: Teacher, pieces: Sequence[Slice], asking: As
 
     build.began("ask")
     teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
-
-
-@cache
-def _teacher(entry: TeacherEntry, store: Path) -> Teacher:
-    return open_teacher(entry, store=store)
 
 
 def _wants_measures(entry: TeacherEntry) -> bool:

@@ -42,6 +42,10 @@ class HttpTeacher:
     def name(self) -> str:
         return self.entry.name
 
+    def ready(self) -> None:
+        """Probe the servers. FerError where the key is not set or refused, or no server answers."""
+        asyncio.run(_ready(self))
+
     def ask(self, requests: Iterable[Request], done: Done) -> None:
         """Get and store every reply that is not there yet; `done` gets the number of requests that are through.
 
@@ -105,6 +109,14 @@ def _owed(store: Path, keyed: Sequence[Owed], crew: Crew | None) -> list[Owed]:
 
 async def _hire(teacher: HttpTeacher, progress: Progress, stack: AsyncExitStack) -> Crew:
     """See that a server answers, lock the store, and start the workers."""
+    session, answering = await _reach(teacher, stack)
+    store = stack.enter_context(replies.asking(teacher.store))
+    crew = Crew(teacher.entry, teacher.limits, session, store, progress, [Endpoint(url) for url in answering])
+    return await stack.enter_async_context(crew)
+
+
+async def _reach(teacher: HttpTeacher, stack: AsyncExitStack) -> tuple[aiohttp.ClientSession, list[str]]:
+    """Return a session, closed with `stack`, and the servers that answer; FerError where none does."""
     secret = teacher.secret()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
@@ -117,9 +129,12 @@ async def _hire(teacher: HttpTeacher, progress: Progress, stack: AsyncExitStack)
     if not answering:
         hint = f"start one: {teacher.entry.serve}" if teacher.entry.serve else "check the address and the network"
         raise FerError(", ".join(teacher.urls), "no server answers there", hint)
-    store = stack.enter_context(replies.asking(teacher.store))
-    crew = Crew(teacher.entry, teacher.limits, session, store, progress, [Endpoint(url) for url in answering])
-    return await stack.enter_async_context(crew)
+    return session, answering
+
+
+async def _ready(teacher: HttpTeacher) -> None:
+    async with AsyncExitStack() as stack:
+        await _reach(teacher, stack)
 
 
 async def _answers(teacher: HttpTeacher, session: aiohttp.ClientSession, url: str) -> bool:

@@ -27,6 +27,9 @@ class Teacher(Protocol):
     def baseline(self) -> bool:
         """True for the embedded baseline, whose text is no model's reasoning."""
 
+    def ready(self) -> None:
+        """Raise FerError where it could not be asked now."""
+
     def ask(self, requests: Iterable[Request], done: Done) -> None:
         """Get and store every reply that is not there yet. The requests are taken one by one, never all at once."""
 
@@ -40,6 +43,9 @@ class GeometryTeacher:
 
     name: str = "geometry"
     baseline: bool = True
+
+    def ready(self) -> None:
+        """Do nothing: it is part of the tool."""
 
     def ask(self, requests: Iterable[Request], done: Done) -> None:
         """Do nothing: a reply costs nothing."""

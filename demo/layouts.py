@@ -241,7 +241,7 @@ def write_sfew(root: Path, studio: Studio) -> None:
     """Write the aligned faces of Train and Val by class folder, and what a file browser leaves behind."""
     for split in ("Train", "Val"):
         folder = root / split / f"{split}_Aligned_Faces"
-        for at, shot in enumerate(studio.shots(f"sfew/{split}", SEVEN)):
+        for shot in studio.shots(f"sfew/{split}", SEVEN):
             data = encode(align(shot.face, SFEW, shot.rng), ".png")
             put(folder / CLASSES[shot.label] / _sfew_name(shot.portrait.name, shot.rng), data)
         put(folder / "Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))

@@ -49,6 +49,9 @@ REST: dict[str, tuple[Weights, Weights]] = {
 }
 """What undoes the portrait's own expression: with the mouth closed, and where it keeps its smile."""
 
+STRENGTH = {"astronaut": 1.0, "grace_hopper": 0.76}
+"""How far units go on a portrait: glasses bend with the brows, and a bent pair is no face to a detector."""
+
 LIPS_LOWER = {"astronaut": (0.0, 0.0), "grace_hopper": (0.035, 0.06)}
 """How much lower than the mesh finds them the lip line and the lower edge lie, in eye distances."""
 
@@ -125,9 +128,10 @@ def eye_distance(points: Floats) -> float:
 def make_face(portrait: Portrait, label: str, intensity: float, rng: np.random.Generator) -> Face:
     """Draw `label` on a portrait at `intensity` (1: strong), with a little of the variation between people."""
     smiling = label == "happiness"
-    weights = dict(REST[portrait.name][label == "happiness"])
+    weights = dict(REST[portrait.name][smiling])
+    strength = intensity * STRENGTH[portrait.name]
     for unit, weight in EXPRESSIONS[label].items():
-        weights[unit] = weights.get(unit, 0.0) + weight * intensity * rng.uniform(0.85, 1.15)
+        weights[unit] = weights.get(unit, 0.0) + weight * strength * rng.uniform(0.85, 1.15)
     weights |= {"face wide": rng.uniform(-1, 1), "face long": rng.uniform(-1, 1)}
     return warp(portrait, weights, lean=rng.uniform(0.9, 1.1), closed=not smiling)
 
@@ -145,9 +149,11 @@ def warp(portrait: Portrait, weights: Weights, *, lean: float = 1.0, closed: boo
     rim = _rim()
     back = _spline(np.vstack([goal[held], rim]), np.vstack([start[held], rim]))
     source = cv2.resize(back, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    moved = cv2.remap(portrait.rgb, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    across, down = source[..., 0], source[..., 1]
+    moved = cv2.remap(portrait.rgb, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    rgb = np.asarray(moved, np.uint8)
     points = _follow(start, goal, held, rim)
-    return Face(_paint_mouth(moved, points) if closed else moved, points)
+    return Face(_paint_mouth(rgb, points) if closed else rgb, points)
 
 
 def displacement(points: Floats, weights: Weights, lean: float) -> Floats:

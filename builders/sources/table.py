@@ -169,7 +169,7 @@ def _rows(
 
     moods = {mood: number(fields[mood]) for mood in ("valence", "arousal") if mood in fields}
     needed = [*moods.values(), *(number(column) for column in box)]
-    none = pl.lit(None, pl.Float64)
+    none, boxes = pl.lit(None, pl.Float64), pl.List(pl.Float64)
     name = pl.col(fields["name"]).str.strip_chars().str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
     bad = pl.any_horizontal("bad", *(one.is_null() for one in needed), name.fill_null("") == "")
     said = pl.format("line {} of {}", "line", pl.lit(file))
@@ -178,7 +178,7 @@ def _rows(
         name=pl.when(bad).then(None).otherwise(name),
         raw=pl.col(fields["label"]).str.strip_chars(),
         written=pl.col(fields["split"]).str.strip_chars() if "split" in fields else pl.lit(None, pl.String),
-        box=_box([number(column) for column in box], box_form) if box else pl.lit(None, pl.List(pl.Float64)),
+        box=pl.when(~bad).then(_box([number(column) for column in box], box_form) if box else pl.lit(None, boxes)),
         reason=pl.when(bad).then(pl.lit("malformed row")),
         detail=pl.when(bad).then(said + text.fill_null("")),
         file=pl.lit(file),
