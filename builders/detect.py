@@ -60,7 +60,7 @@ class CenterFace:
 
     name = "centerface"
 
-    def __init__(self, path: Path, *, threshold: float = 0.5, overlap: float = 0.3) -> None:
+    def __init__(self, path: Path, *, threshold: float = 0.4, overlap: float = 0.3) -> None:
         """Open the ONNX file; `threshold` is the least score, `overlap` the IoU from which two boxes are one face."""
         self.sha256 = file_sha256(path)
         self._threshold = threshold
@@ -85,11 +85,14 @@ class CenterFace:
 
 
 def open_detector(path: Path) -> Detector:
-    """Return the detector whose weights are in `path`; FerError where OpenCV cannot read them."""
+    """Return the detector whose weights are in `path`; FerError where they are no CenterFace that OpenCV can run."""
     try:
-        return CenterFace(path)
-    except (cv2.error, OSError) as err:
-        raise FerError(path, "cannot be opened as a CenterFace model", str(err).splitlines()[-1]) from None
+        detector = CenterFace(path)
+        detector.find(np.zeros((32, 32, 3), np.uint8))
+    except (cv2.error, OSError, TypeError, ValueError, IndexError) as err:
+        problem = f"cannot be run as a CenterFace model: {str(err).rpartition('error: ')[2].strip():.200}"
+        raise FerError(path, problem, "correct `models: {centerface: …}`, or leave it out") from None
+    return detector
 
 
 class _View(NamedTuple):

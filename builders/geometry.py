@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 from ferbuild.builders.measures import PRESENT
@@ -26,17 +27,17 @@ FAR = 3.0
 class Cue(NamedTuple):
     """Something to look at: measures, whose mean counts, and how far from a face at rest it stands."""
 
+    word: str
     measures: tuple[str, ...]
     rest: float
-    """Eye distances on a face at rest."""
+    """Eye distances on the face at rest that is compared with."""
     step: float
     """Eye distances that make a visible difference."""
     finding: str
-    """A sentence with the measured numbers: `{0}`, `{1}` per measure, signs left out."""
+    """The measured numbers in a sentence: `{0}`, `{1}` per measure; a negative `rest` is told as a depth."""
     above: str
-    """What it means that the value is above rest."""
+    """What is said of a value clearly above `rest`."""
     below: str
-    at_rest: str
 
 
 class Seen(NamedTuple):
@@ -54,64 +55,66 @@ def _sided(name: str) -> tuple[str, str]:
 
 CUES: dict[str, Cue] = {
     "brows inner": Cue(
-        _sided("brow_inner"), 0.27, 0.035,
-        "The inner ends of the brows stand {0} (left) and {1} (right) eye distances above the eyes",
-        "they are drawn up", "they are drawn down", "about where they rest",
+        "inner brows", _sided("brow_inner"), 0.27, 0.035,
+        "The inner ends of the brows stand {0} (left) and {1} (right) above the eyes",
+        "higher than at rest", "lower than at rest",
     ),
     "brows outer": Cue(
-        _sided("brow_outer"), 0.215, 0.03,
+        "outer brows", _sided("brow_outer"), 0.215, 0.03,
         "The outer ends of the brows stand {0} (left) and {1} (right) above the eyes",
-        "they are raised", "they are lowered", "neither raised nor lowered",
+        "higher than at rest", "lower than at rest",
     ),
     "lids": Cue(
-        _sided("eye_open"), 0.14, 0.03,
+        "eyes", _sided("eye_open"), 0.13, 0.045,
         "The lids are {0} (left) and {1} (right) apart",
-        "the eyes are wide open", "the eyes are narrowed", "the eyes are open as usual",
+        "wider open than at rest", "narrower than at rest",
     ),
     "nose": Cue(
-        ("nose_length",), 0.70, 0.05,
-        "The nose base lies {0} below the line of the eyes",
-        "the nose is long or the head lowered", "the nose is drawn up", "the nose is at rest",
+        "nose", ("nose_length",), 0.70, 0.05,
+        "The base of the nose lies {0} below the line of the eyes",
+        "further down than at rest", "further up than at rest",
     ),
     "upper lip": Cue(
-        ("upper_lip_nose",), 0.19, 0.03,
-        "The upper lip begins {0} below the nose base",
-        "it is stretched down", "it is pulled up towards the nose", "it is at rest",
+        "upper lip", ("upper_lip_nose",), 0.19, 0.03,
+        "The upper lip begins {0} below the nose",
+        "further from it than at rest", "nearer to it than at rest",
     ),
     "corners": Cue(
-        _sided("corner_lift"), -0.235, 0.05,
-        "The lip corners lie {0} (left) and {1} (right) below the nose base",
-        "they are pulled up", "they are pulled down", "they are level",
+        "lip corners", _sided("corner_lift"), -0.235, 0.05,
+        "The lip corners lie {0} (left) and {1} (right) below the nose",
+        "higher than at rest", "lower than at rest",
     ),
     "mouth width": Cue(
-        ("mouth_width",), 0.86, 0.08,
+        "width of the mouth", ("mouth_width",), 0.86, 0.08,
         "The mouth is {0} wide",
-        "it is drawn wide", "it is drawn narrow", "it is of an ordinary width",
+        "wider than at rest", "narrower than at rest",
     ),
     "lip gap": Cue(
-        ("lip_gap",), 0.05, 0.08,
+        "opening of the mouth", ("lip_gap",), 0.05, 0.08,
         "The lips are {0} apart",
-        "the mouth stands open", "the lips are pressed together", "the mouth is closed or nearly so",
+        "further open than at rest", "more closed than at rest",
     ),
     "one side": Cue(
-        ("mouth_skew",), 0.0, 0.02,
+        "two sides of the mouth", ("mouth_skew",), 0.0, 0.02,
         "One lip corner stands {0} higher than the other",
-        "the mouth is pulled to one side", "the mouth is pulled to one side", "the mouth is even",
+        "the mouth is uneven", "the mouth is uneven",
     ),
 }  # fmt: skip
-"""What is looked at, from the brows down."""
+"""What is looked at, from the brows down. `one side` takes the difference without its sign."""
+
+AT_REST = "about as at rest"
 
 PATTERNS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "happiness": {"corners": 2.5, "mouth width": 3, "upper lip": -1.5, "lip gap": 1, "lids": -0.5},
-    "sadness": {"brows inner": 1.5, "corners": -2, "mouth width": -0.5, "lids": -0.5, "upper lip": 0.5},
-    "surprise": {"brows inner": 3, "brows outer": 2, "lids": 1.5, "lip gap": 3, "corners": -2.5},
-    "fear": {"brows inner": 2.5, "brows outer": 0.5, "lids": 1, "corners": -2, "mouth width": 2, "upper lip": 1.5},
-    "disgust": {"brows inner": -1.5, "brows outer": -1, "lids": -1.5, "nose": -2.5, "corners": -2, "mouth width": -1},
-    "anger": {"brows inner": -1.5, "brows outer": -0.5, "lids": -0.5, "corners": -1, "mouth width": -1},
+    "happiness": {"corners": 2.5, "mouth width": 2.5, "upper lip": -1.5, "lip gap": 1, "lids": -0.5},
+    "sadness": {"brows inner": 1.3, "corners": -2, "mouth width": -0.8, "lip gap": -0.3, "upper lip": 0.6},
+    "surprise": {"brows inner": 2, "brows outer": 1, "lids": 0.7, "lip gap": 2.3, "corners": -2, "mouth width": -0.5},
+    "fear": {"brows inner": 1.8, "brows outer": 0.3, "lids": 0.3, "corners": -2, "mouth width": 1.4, "upper lip": 1.7},
+    "disgust": {"brows inner": -1.5, "brows outer": -1, "lids": -1, "nose": -2.5, "corners": -2, "mouth width": -1},
+    "anger": {"brows inner": -1.5, "brows outer": -0.7, "lids": -0.7, "nose": -0.8, "corners": -1, "mouth width": -1.2},
     "contempt": {"one side": 1.5, "corners": 1, "mouth width": 1},
 }
-"""Canonical label to the steps from rest that speak for it; after the EMFACS prototypes, at rest where none is named."""
+"""Canonical label to the steps from rest that speak for it, after the EMFACS prototypes; a cue not named rests."""
 
 FAMILY = {form: forms[0] for forms in FORMS for form in forms}
 """Any form of a label word to the canonical one."""
@@ -138,9 +141,9 @@ def _obstacle(measured: Mapping[str, Any]) -> str:
     values = measured.get("measures")
     if not measured.get("faces_found") or not values:
         return "nothing on it could be measured"
-    if not _at_least(measured.get("presence"), PRESENT):
+    presence, yaw = measured.get("presence"), measured.get("yaw")
+    if not _is_number(presence) or float(presence or 0) < PRESENT:
         return "the mesh does not fit it"
-    yaw = measured.get("yaw")
     if not _is_number(yaw) or abs(float(yaw or 0)) > MAX_YAW:
         return "it is turned too far to the side"
     needed = (name for cue in CUES.values() for name in cue.measures)
@@ -148,19 +151,16 @@ def _obstacle(measured: Mapping[str, Any]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _at_least(value: Any, least: float) -> bool:
-    return _is_number(value) and value >= least
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _look(name: str, cue: Cue, values: Mapping[str, float]) -> Seen:
     found = [abs(values[measure]) if name == "one side" else values[measure] for measure in cue.measures]
     steps = (sum(found) / len(found) - cue.rest) / cue.step
-    meaning = cue.above if steps >= CLEAR else cue.below if steps <= -CLEAR else cue.at_rest
-    numbers = cue.finding.format(*(f"{abs(value):.2f}" for value in found))
-    return Seen(name, max(-FAR, min(FAR, steps)), f"{numbers}: {meaning}.")
+    meaning = cue.above if steps >= CLEAR else cue.below if steps <= -CLEAR else AT_REST
+    sign = -1 if cue.rest < 0 else 1
+    numbers = cue.finding.format(*(f"{sign * value:z.2f}" for value in found))
+    return Seen(name, max(-FAR, min(FAR, steps)), f"{numbers}, {meaning}.")
 
 
 def _misfit(label: str, seen: Sequence[Seen]) -> float:
@@ -170,22 +170,24 @@ def _misfit(label: str, seen: Sequence[Seen]) -> float:
 
 
 def _reason(measured: Mapping[str, Any], seen: Sequence[Seen], ranked: Sequence[str], known: Mapping[str, str]) -> str:
-    parts = [f"The head is turned by {abs(measured['yaw']):.0f} degrees, so that both sides can be measured."]
-    parts += [cue.sentence for cue in seen if _worth_telling(cue, known[ranked[0]])]
-    parts.append(_verdict(seen, ranked, known))
-    return " ".join(parts)
+    turned = f"The head is turned by {abs(measured['yaw']):.0f}°, so both sides of the face can be measured."
+    told = [cue.sentence for cue in seen if _worth_telling(cue, known[ranked[0]])]
+    return " ".join([turned, COMPARED, *told, _verdict(seen, ranked, known)])
+
+
+COMPARED = "Lengths are in eye distances; at rest means the fixed face compared with, not this person's own."
 
 
 def _worth_telling(cue: Seen, label: str) -> bool:
-    return abs(cue.steps) >= CLEAR or cue.name in PATTERNS[label] or (label == "neutral" and cue.name != "one side")
+    return abs(cue.steps) >= CLEAR or cue.name in (PATTERNS[label] or ("brows inner", "lids", "corners", "lip gap"))
 
 
 def _verdict(seen: Sequence[Seen], ranked: Sequence[str], known: Mapping[str, str]) -> str:
     best = f"Taken together this is nearest to {ranked[0]}"
-    if len(ranked) == 1:
+    if len(ranked) == 1 or known[ranked[0]] == known[ranked[1]]:
         return f"{best}."
-    gap = _telling_cue(seen, known[ranked[0]], known[ranked[1]])
-    return f"{best}; {ranked[1]} comes next, but fits the {WORD_FOR[gap]} less well."
+    word = CUES[_telling_cue(seen, known[ranked[0]], known[ranked[1]])].word
+    return f"{best}; {ranked[1]} comes next, but fits the {word} less well."
 
 
 def _telling_cue(seen: Sequence[Seen], best: str, next_best: str) -> str:
@@ -196,16 +198,3 @@ def _telling_cue(seen: Sequence[Seen], best: str, next_best: str) -> str:
         return abs(cue.steps - other) - abs(cue.steps - own)
 
     return max(seen, key=lead).name
-
-
-WORD_FOR = {
-    "brows inner": "inner brows",
-    "brows outer": "outer brows",
-    "lids": "eyes",
-    "nose": "nose",
-    "upper lip": "upper lip",
-    "corners": "lip corners",
-    "mouth width": "width of the mouth",
-    "lip gap": "opening of the mouth",
-    "one side": "two sides of the mouth",
-}

@@ -24,7 +24,7 @@ import pyarrow as pa
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.detect import Detection, Detector, open_detector
 from ferbuild.builders.images import Pixels, decode
-from ferbuild.builders.mesh import FaceMesh, Mesh
+from ferbuild.builders.mesh import FaceMesh, Mesh, open_mesh
 
 Points = npt.NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def load_models(local: Mapping[str, Path] | None = None) -> Models:
     """Open the default detector and the mesh, fetched where `local` (name in models.yaml to file) has none."""
     own = local or {}
     detector = open_detector(fetch("centerface", local=own.get("centerface")))
-    return Models(detector, FaceMesh(fetch("face_mesh", local=own.get("face_mesh"))))
+    return Models(detector, open_mesh(fetch("face_mesh", local=own.get("face_mesh"))))
 
 
 def measure_picture(data: bytes, models: Models) -> dict[str, Any]:

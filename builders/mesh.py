@@ -40,13 +40,9 @@ class FaceMesh:
     name = "face_mesh"
 
     def __init__(self, path: Path) -> None:
-        """Open the TFLite file; FerError where OpenCV cannot read it."""
+        """Open the TFLite file. The new engine does not read TFLite; here the input never changes its size."""
         self.sha256 = file_sha256(path)
-        try:
-            # The input never changes its size, and the new engine does not read TFLite.
-            self._net = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
-        except cv2.error as err:
-            raise FerError(path, "cannot be opened as a face mesh", str(err).splitlines()[-1]) from None
+        self._net = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
         self._outputs = self._net.getUnconnectedOutLayersNames()
 
     def find(self, rgb: Pixels, points: Floats) -> Mesh:
@@ -57,6 +53,17 @@ class FaceMesh:
         flag, flat = sorted((np.asarray(out, np.float32) for out in self._net.forward(self._outputs)), key=np.size)
         presence = 1 / (1 + np.exp(-np.clip(float(flag.ravel()[0]), -50, 50)))
         return Mesh(_to_picture(flat.reshape(POINTS, 3), to_region), float(presence))
+
+
+def open_mesh(path: Path) -> FaceMesh:
+    """Return the mesh whose weights are in `path`; FerError where they are no face mesh that OpenCV can run."""
+    try:
+        mesh = FaceMesh(path)
+        mesh.find(np.zeros((SIDE, SIDE, 3), np.uint8), np.full((5, 2), SIDE / 2, np.float32))
+    except (cv2.error, OSError, TypeError, ValueError) as err:
+        problem = f"cannot be run as a face mesh: {str(err).rpartition('error: ')[2].strip():.200}"
+        raise FerError(path, problem, "correct `models: {face_mesh: …}`, or leave it out") from None
+    return mesh
 
 
 def region(points: Floats) -> npt.NDArray[np.float64]:

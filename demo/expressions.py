@@ -145,7 +145,7 @@ EXPRESSIONS: dict[str, Weights] = {
         "brows up, inner": 0.9,
         "brows up, outer": 0.85,
         "eyes wide": 0.9,
-        "jaw down": 0.85,
+        "jaw down": 0.68,
         "lips narrow": 0.7,
     },
     "fear": {

@@ -147,9 +147,7 @@ def warp(portrait: Portrait, weights: Weights, *, lean: float = 1.0, closed: boo
     goal = _uncross_lips(goal)
     held = np.array(sorted({*MIDDLE, *PAIRS, *PAIRS.values()}))
     rim = _rim()
-    back = _spline(np.vstack([goal[held], rim]), np.vstack([start[held], rim]))
-    source = cv2.resize(back, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    across, down = source[..., 0], source[..., 1]
+    across, down = _flow(np.vstack([goal[held], rim]), np.vstack([start[held], rim]))
     moved = cv2.remap(portrait.rgb, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     rgb = np.asarray(moved, np.uint8)
     points = _follow(start, goal, held, rim)
@@ -205,18 +203,24 @@ def _uncross_lips(points: Floats) -> Floats:
 
 def _rim() -> Floats:
     """Return points along the rim of the working picture that no warp moves."""
-    along = np.linspace(0, SIDE - 1, 7)
-    low, high = np.zeros(7), np.full(7, SIDE - 1.0)
+    along = np.linspace(0, SIDE - 1, 15)
+    low, high = np.zeros(15), np.full(15, SIDE - 1.0)
     sides = [(along, low), (along, high), (low, along), (high, along)]
     return np.unique(np.vstack([np.stack(side, 1) for side in sides]), axis=0)
 
 
-def _spline(at: Floats, value: Floats) -> npt.NDArray[np.float32]:
-    """Interpolate `value` given `at` points (n x 2 pixels each) on the coarse grid of the working picture."""
+def _flow(at: Floats, value: Floats) -> npt.NDArray[np.float32]:
+    """Return for every pixel where its colour comes from, 2 x SIDE x SIDE: `value` at the points `at`, smooth between.
+
+    The shift is computed on a coarse grid; interpolating it, not the place, keeps still what does not move.
+    """
     ticks = (np.arange(SIDE // STEP) + 0.5) * STEP - 0.5
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
     shift = RBFInterpolator(at, value - at, kernel="thin_plate_spline", smoothing=0.5)(grid)
-    return np.asarray((grid + shift).reshape(len(ticks), len(ticks), 2), np.float32)
+    coarse = np.asarray(shift.reshape(len(ticks), len(ticks), 2), np.float32)
+    fine = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    pixels = np.arange(SIDE, dtype=np.float32)
+    return np.asarray([fine[..., 0] + pixels, fine[..., 1] + pixels[:, None]], np.float32)
 
 
 def _follow(start: Floats, goal: Floats, held: npt.NDArray[np.int64], rim: Floats) -> Floats:

@@ -45,7 +45,7 @@ EXPECTED: dict[str, dict[str, Fate]] = {
         "test": Fate(7, {}, {}),
     },
     "ferplus": {
-        "train": Fate(11, {"empty name": 1, "votes unreadable": 1}, {"missing picture": 1}, faceless=1),
+        "train": Fate(11, {"no face name": 1, "malformed row": 1}, {"missing picture": 1}, faceless=1),
         "validation": Fate(3, {}, {}),
         "test": Fate(8, {}, {}),
     },

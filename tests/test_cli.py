@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ferbuild.builders.cli import COMMANDS
@@ -93,12 +96,22 @@ def test_a_work_folder_that_cannot_be_written_is_named(run, demo, tmp_path):
 def test_a_full_disk_stops_with_a_clear_error(run, demo, tmp_path):
     """A file size limit plays the full disk: the kernel refuses the write just the same."""
     (tmp_path / "limited.sh").write_text('ulimit -f 64; trap "" XFSZ; exec "$@"')
-    import subprocess
-    import sys
-    from pathlib import Path
-
     command = ["bash", "limited.sh", str(Path(sys.executable).with_name("fer-build")), "rlvr"]
     command += ["--config", str(demo.config), "--work", "w", "--workers", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        ("ImportError('libGL.so.1: cannot open shared object file')", "apt-get install libgl1"),
+        ("ModuleNotFoundError('No module named cv2', name='cv2')", "pip install cv2"),
+    ],
+)
+def test_a_missing_package_or_library_ends_in_the_line_that_installs_it(tmp_path, fault, hint):
+    (tmp_path / "cv2.py").write_text(f"raise {fault}")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ferbuild.builders.cli import main; main(['faces'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and hint in done.stderr and "Traceback" not in done.stderr

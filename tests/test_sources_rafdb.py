@@ -216,9 +216,7 @@ def benchmark() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("layout", ["original", "flat", "class folders"])
-def test_published_test_split_comes_back(
-    tmp_path: Path, benchmark: list[dict[str, str]], layout: str
-) -> None:
+def test_published_test_split_comes_back(tmp_path: Path, benchmark: list[dict[str, str]], layout: str) -> None:
     ids = {word: key for key, word in RAFDB.labels.items()}
     answers = {row["image_path"].rpartition("/")[2]: row["true_label"] for row in benchmark}
     rows = [f"{name.replace('_aligned', '')} {ids[word]}" for name, word in sorted(answers.items())]

@@ -87,6 +87,20 @@ def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path, workers):
     assert len(ticks) < 40, "the finished parts were made again"
 
 
+def test_ctrl_c_lets_running_parts_finish_and_the_rerun_goes_on(tmp_path):
+    command = [sys.executable, str(SCRIPT), str(tmp_path), "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate()[1]
+    [folder] = (tmp_path / "faces.parts").iterdir()
+    assert not list(folder.glob("*.part"))
+    parts = {path.name.partition(".")[0] for path in folder.glob("*.drops.arrow")}
+    assert 1 <= len(parts) < 40
+    report = stage.run(plan(tmp_path / "faces"), jobs(40), work, card=card)
+    assert report.rows_in == 2000
+
+
 @pytest.mark.parametrize("state", ["old is away", "both are there"])
 def test_a_kill_while_the_new_folder_takes_its_place(tmp_path, state):
     old = plan(tmp_path / "faces", options={"a": 1})

@@ -78,9 +78,18 @@ def main(args: list[str] | None = None) -> None:
         _fail(words, command, err.format_message(), f"{command} --help")
     except click.ClickException as err:
         _fail(words, "fer-build", err.format_message(), "")
+    except ImportError as err:
+        _fail(words, "import", str(err), _import_hint(err))
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nstopped: what was finished is kept, and the same command goes on from there", err=True)
         sys.exit(130)
+
+
+def _import_hint(err: ImportError) -> str:
+    """Say what to install: OpenCV's wheel counts on two libraries that a bare system lacks."""
+    if ".so" in str(err):
+        return "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
+    return f"pip install {err.name}" if err.name else "install fer-build again: pip install --force-reinstall fer-build"
 
 
 def _fail(words: list[str], where: str, problem: str, hint: str) -> None:

@@ -168,7 +168,7 @@ def _quarrel(one: pl.DataFrame, two: pl.DataFrame) -> str:
     if not clash.is_empty():
         row = clash.row(0, named=True)
         first = f"{row['split']} {row['name']} is {row['label']} and {row['label_right']}"
-        return f"{clash.height} pictures have two labels, {first}"
+        return f"{clash.height} pictures have two labels, first {first}"
     shared = sorted(set(one["split"]) & set(two["split"]) - set(both["split"]))
     return f"no picture name of split {shared[0]!r} is in both" if shared else ""
 

@@ -128,7 +128,8 @@ def _complete(tree: Tree, rows: pl.DataFrame, source: str) -> pl.DataFrame:
         rows = rows.with_columns(size=tree.sizes(rows["rel_path"].fill_null("")))
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in FOUND.items() if name not in rows.columns]
     rows = rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in FOUND.items())
-    rows = rows.with_columns(pl.col("split", "name", "rel_path").fill_null(""))
+    whole = (pl.col("box").list.len() == 4) & ~pl.col("box").list.contains(None, nulls_equal=True)
+    rows = rows.with_columns(pl.col("split", "name", "rel_path").fill_null(""), box=pl.when(whole).then("box"))
     return rows.with_columns(_ids(rows, source), source=pl.lit(source))
 
 

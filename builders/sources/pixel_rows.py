@@ -7,6 +7,8 @@ The table is taken in place: one pass finds where its lines begin, after that an
 from __future__ import annotations
 
 import io
+import itertools
+import mmap
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -62,36 +64,67 @@ def parse_pixels(field: bytes) -> npt.NDArray[np.uint8]:
     text = field.strip(b'" \r\n')
     if text.translate(None, _DIGITS):
         raise ValueError("the pixels are not all numbers 0..255")
-    parts = text.split()
-    if len(parts) != SIDE * SIDE:
-        raise ValueError(f"{len(parts)} pixels, not {SIDE * SIDE}")
-    if max(map(len, parts)) > 3:  # a long run of digits would overflow
+    values = [int(part) for part in text.split()]
+    if len(values) != SIDE * SIDE:
+        raise ValueError(f"{len(values)} pixels, not {SIDE * SIDE}")
+    if max(values) > 255:
         raise ValueError("a pixel is above 255")
-    values = np.array(parts, dtype="S3").astype(np.int64)
-    if values.max() > 255:
-        raise ValueError("a pixel is above 255")
-    return values.astype(np.uint8).reshape(SIDE, SIDE)
+    return np.array(values, dtype=np.uint8).reshape(SIDE, SIDE)
 
 
 def columns(table: Path, *wanted: str) -> pl.DataFrame:
-    """Return `row` (from 0) and the text of the wanted columns of every line that is not blank.
+    """Return `row` (from 0) and the text of the wanted columns, for every line that is not blank.
 
-    The pixels are not looked at. FerError where the header lacks a column.
+    The pixels are not looked at. A line with too few or too many fields gives null. FerError where the header lacks a
+    column or the pixels.
     """
-    with table.open("rb") as file:
-        places = _places(table, file.readline(), wanted)
-        offsets = _offsets(table)
-        cells: list[list[str]] = [[] for _ in wanted]
-        rows = []
-        for row, (start, end) in enumerate(zip(offsets[1:-1].tolist(), offsets[2:].tolist(), strict=True)):
-            fields = _outer_fields(file, start, end)
-            if fields is None:
+    offsets = _offsets(table)
+    if len(offsets) < 2:
+        raise FerError(table, "is empty", "copy it again from the release")
+    rows: list[int] = []
+    cells: list[list[str | None]] = [[] for _ in wanted]
+    with table.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        width, places = _header(table, data[: int(offsets[1])], wanted)
+        for row, (start, end) in enumerate(itertools.pairwise(offsets[1:].tolist())):
+            fields = _outer_fields(data, start, end)
+            if fields == [""]:
                 continue
             rows.append(row)
             for column, place in zip(cells, places, strict=True):
-                column.append(fields[place] if -len(fields) <= place < len(fields) else "")
-    return pl.DataFrame({"row": rows, **dict(zip(wanted, cells, strict=True))}, schema=_schema(wanted))
+                column.append(fields[place] if len(fields) == width else None)
+    schema = {"row": pl.Int64, **dict.fromkeys(wanted, pl.String)}
+    return pl.DataFrame({"row": rows, **dict(zip(wanted, cells, strict=True))}, schema=schema)
 
 
-def _schema(wanted: Sequence[str]) -> dict[str, pl.DataType]:
-    return {"row": pl.Int64(), **dict.fromkeys(wanted, pl.String())}
+def _header(table: Path, line: bytes, wanted: Sequence[str]) -> tuple[int, list[int]]:
+    """Return how many columns there are and where the wanted ones stand; icml_face_data.csv has blanks before names."""
+    names = [name.strip(' "\r\n').casefold() for name in line.decode("utf-8-sig", "replace").split(",")]
+    for name in (*wanted, PIXELS):
+        if name.casefold() not in names:
+            raise FerError(table, f"no column {name!r}", did_you_mean(name, names))
+    return len(names), [names.index(name.casefold()) for name in wanted]
+
+
+def _outer_fields(data: mmap.mmap, start: int, end: int) -> list[str]:
+    """Return the fields of a line; a long one, which holds the pixels, is skipped over and left empty."""
+    if end - start <= 2 * _EDGE:
+        found = data[start:end].split(b",")
+    else:
+        found = [*data[start : start + _EDGE].split(b",")[:-1], b"", *data[end - _EDGE : end].split(b",")[1:]]
+    return [field.strip(b'" \t\r\n').decode("utf-8", "replace") for field in found]
+
+
+def _offsets(table: Path) -> Offsets:
+    found = table.stat()
+    return _scan(str(table), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _scan(table: str, size: int, _time: int) -> Offsets:
+    """Return the bytes where the lines begin, and the end of the file; kept while the file stays the same."""
+    starts = [np.zeros(1, dtype=np.int64)]
+    with Path(table).open("rb") as file:
+        for at in range(0, size, _CHUNK):
+            starts.append(np.flatnonzero(np.frombuffer(file.read(_CHUNK), dtype=np.uint8) == 10) + (at + 1))
+    offsets = np.concatenate(starts)
+    return offsets if offsets[-1] == size else np.append(offsets, size)

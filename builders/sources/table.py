@@ -7,6 +7,8 @@ is lost without a reason.
 from __future__ import annotations
 
 import csv
+import mmap
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -22,6 +24,9 @@ Boxes = Literal["xywh", "xyxy", "tlrb"]
 """How a table writes a box: corner and size, two corners, or top left right bottom."""
 
 ANY = "*"
+
+NOWHERE = "\x1f"
+"""A separator no table uses: with it every line is one field."""
 
 
 def read(
@@ -83,9 +88,9 @@ def _lines(path: Path, columns: Sequence[str] | None, separator: str, wanted: Se
     The file is taken line by line, so that a stray quote or a missing comma spoils one row and no more.
     """
     lines = pl.scan_csv(
-        path,
+        _without_separator(path),
         has_header=False,
-        separator="\x1f",
+        separator=NOWHERE,
         quote_char=None,
         schema={"text": pl.String},
         encoding="utf8-lossy",
@@ -117,6 +122,17 @@ def _lines(path: Path, columns: Sequence[str] | None, separator: str, wanted: Se
         .collect()
     )
     return _quoted(table, separator, last + 1, where)
+
+
+def _without_separator(path: Path) -> Path | bytes:
+    """Return the file, or its bytes with NOWHERE made unreadable where it holds that character after all."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return path
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data.find(NOWHERE.encode()) < 0:
+                return path
+    return path.read_bytes().replace(NOWHERE.encode(), "\N{REPLACEMENT CHARACTER}".encode())
 
 
 def _cut(separator: str) -> pl.Expr:

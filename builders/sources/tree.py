@@ -6,11 +6,7 @@ opened before somebody asks for it by its address.
 
 from __future__ import annotations
 
-import csv
 import fnmatch
-import io
-import math
-import mmap
 import os
 import re
 import stat
@@ -19,11 +15,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from PIL import Image
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.sources.pixel_rows import row_png, row_size
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
@@ -133,9 +128,7 @@ class Tree:
             if member := _MEMBER.fullmatch(rel_path):
                 return _archive(self.root / member[1]).getinfo(member[2]).file_size
             table, _, row = rel_path.rpartition("#")
-            offsets = _line_offsets(self.root / table)
-            line = int(row) + 1
-            return int(offsets[line + 1] - offsets[line]) if line + 1 < len(offsets) else None
+            return row_size(self.root / table, int(row))
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             return None
 
@@ -230,28 +223,8 @@ def read_picture(base: Path, rel_path: str) -> bytes:
     if member := _MEMBER.fullmatch(rel_path):
         return _read_member(base / member[1], member[2])
     if row := _ROW.fullmatch(rel_path):
-        return _grey_png(pixel_row(base / row[1], int(row[2])))
+        return row_png(base / row[1], int(row[2]))
     return (base / rel_path).read_bytes()
-
-
-def pixel_row(table: Path, row: int) -> np.ndarray:
-    """Return the square picture (side × side, uint8) in a row, from 0, of a csv file with a header line.
-
-    The pixels are the field with the most spaces. ValueError where they are no square of numbers 0..255, KeyError
-    where the table has no such row.
-    """
-    offsets = _line_offsets(table)
-    if row + 2 >= len(offsets):
-        raise KeyError(f"{table.name} has no row {row}")
-    with table.open("rb") as file:
-        file.seek(offsets[row + 1])
-        line = file.read(offsets[row + 2] - offsets[row + 1]).decode("utf-8", "replace")
-    fields = next(csv.reader([line.rstrip("\r\n")]), [])
-    numbers = np.array(max(fields, key=lambda field: field.count(" "), default="").split(), dtype=np.int64)
-    side = math.isqrt(len(numbers))
-    if side == 0 or side * side != len(numbers) or numbers.min() < 0 or numbers.max() > 255:
-        raise ValueError(f"{table.name}, row {row}: {len(numbers)} numbers are no square picture of 0..255")
-    return numbers.astype(np.uint8).reshape(side, side)
 
 
 def _read_member(archive: Path, name: str) -> bytes:
@@ -273,32 +246,6 @@ def _archive(path: Path) -> zipfile.ZipFile:
 def _open_archive(path: str, _size: int, _time: int, _process: int) -> zipfile.ZipFile:
     """Keep an archive open while it stays the same; a forked worker must not share the file position."""
     return zipfile.ZipFile(path)
-
-
-def _line_offsets(path: Path) -> np.ndarray:
-    found = path.stat()
-    return _scan_lines(str(path), found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _scan_lines(path: str, size: int, _time: int) -> np.ndarray:
-    """Return the byte offsets (int64) where the lines of a file begin, and its end."""
-    if size == 0:
-        return np.zeros(1, dtype=np.int64)
-    step = 1 << 24
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # noqa: PTH123
-        ends = [
-            np.flatnonzero(np.frombuffer(data[at : at + step], dtype=np.uint8) == 10) + at + 1
-            for at in range(0, size, step)
-        ]
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), *ends])
-    return offsets if offsets[-1] == size else np.append(offsets, size)
-
-
-def _grey_png(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "png")
-    return out.getvalue()
 
 
 def _junk(name: str) -> bool:
