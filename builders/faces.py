@@ -117,7 +117,7 @@ def open_picture(row: Row, base: Path) -> bytes:
     except FileNotFoundError:
         raise images.PictureError("missing picture", "it was there when the release was listed") from None
     except (OSError, KeyError, ValueError, NotImplementedError, RuntimeError) as err:
-        raise images.PictureError("unreadable", f"{type(err).__name__}: {err}"[:200]) from None
+        raise images.PictureError("unreadable", images.describe(err)) from None
 
 
 def _pictureless(row: Row) -> dict[str, Any]:

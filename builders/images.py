@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferbuild.manifests.schema import Picture
 
@@ -19,6 +20,9 @@ Pixels = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0..255."""
 
 Image.MAX_IMAGE_PIXELS = None  # the policy's own bound is checked before any pixel is decoded
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class PictureError(Exception):
@@ -67,7 +71,15 @@ def decode(data: bytes, *, max_pixels: int) -> Pixels:
     except PictureError:
         raise
     except Exception as err:
-        raise PictureError(_reason(err), f"{type(err).__name__}: {err}"[:200]) from None
+        raise PictureError(_reason(err), describe(err)) from None
+
+
+def describe(err: Exception) -> str:
+    """Return what a drop says of an exception: no path and no memory address, which differ between two runs."""
+    if isinstance(err, UnidentifiedImageError):
+        return "no known picture format"
+    text = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+    return f"{type(err).__name__}: {_ADDRESS.sub('', text)}"[:200]
 
 
 def cut(data: bytes, pixels: Pixels, box: Sequence[float] | None, policy: Picture) -> Cut:

@@ -230,7 +230,7 @@ def _publish(plan: Plan, parts: _Parts, rows_in: int, card: Callable[[Report, Pl
     write_text(fresh / "README.md", card(report, plan))
     mark = {name: value for name, value in report.as_json().items() if name not in ("seconds", "reused")}
     mark |= {"out": plan.out.name, "key": plan.key, "flags": dict(plan.flags)}
-    write_text(fresh / "stage.json", json.dumps(mark, indent=2, sort_keys=True))
+    write_text(fresh / "stage.json", json.dumps(mark, indent=2))
     _finish_swap(plan.out)
     parts.remove()
     return report

@@ -69,7 +69,7 @@ EXPECTED: dict[str, dict[str, Fate]] = {
         "validation": Fate(7, {}, {}),
     },
 }
-"""Source to split to fate, for every seed."""
+"""Source to split to fate, for every seed; `faceless` is for seed 0, another may hide a face from the detector."""
 
 
 def build(out: Path, *, seed: int = 0) -> dict[str, Path]:
@@ -80,18 +80,17 @@ def build(out: Path, *, seed: int = 0) -> dict[str, Path]:
     part, old = (out.with_name(out.name + ending) for ending in (".part", ".old"))
     for folder in (out, part, old):
         _refuse_foreign(folder)
-    shutil.rmtree(part, ignore_errors=True)
     studio = Studio(load_all(), seed)
     try:
+        shutil.rmtree(part, ignore_errors=True)
         _write_all(part, studio)
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            out.rename(old)
+        part.rename(out)
     except OSError as err:
-        raise FerError(
-            out, f"cannot be written: {err.strerror or err}", "free some space, or name another folder"
-        ) from None
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
+        hint = "free some space, or name another folder"
+        raise FerError(out, f"cannot be written: {err.strerror or err}", hint) from None
     shutil.rmtree(old, ignore_errors=True)
     return {name: out / name for name in WRITERS}
 

@@ -36,7 +36,7 @@ def test_an_error_is_one_json_object(run, words, where):
     assert ran.json["error"]["where"] == where
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "demo")])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "demo", "status")])
 def test_a_wrong_root_is_named(run, tmp_path, command):
     (tmp_path / "fer-build.yaml").write_text(json.dumps({"sources": {"rafdb": "nowhere"}}))
     words = {"export": ("ferbench", "--to", "unifer", "--out", "o")}.get(command, ())

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from ferbuild.builders import check as checking
 from ferbuild.builders.check import Checked, SplitCount
 from ferbuild.builders.cli.common import Options, building, common, emit
+from ferbuild.builders.sources.listing import Listing
 
 
 @click.command()
@@ -30,32 +33,44 @@ def check(options: Options, deep: bool) -> int:
 
 
 def _show(one: Checked, console: Console) -> None:
-    listing = one.listing
-    console.print(
-        f"\n[bold]{listing.source.title}[/bold]  {listing.base}  (layout {listing.layout}, rule {listing.rule})"
-    )
+    listing, licence = one.listing, one.listing.source.licence
+    console.print(f"\n[bold]{listing.source.title}[/bold]   layout {listing.layout}, rule {listing.rule}")
+    console.print(f"{listing.base}\n", markup=False, soft_wrap=True)
     console.print(_counts(one))
-    for note in listing.notes:
-        console.print(f"  note: {note}", markup=False)
-    for reason, rows in one.dropped.items():
-        console.print(f"  {rows:>7,}  dropped: {reason}", markup=False)
-    for reason, rows in one.unreadable.items():
-        console.print(f"  {rows:>7,}  cannot be opened: {reason}", markup=False)
-    licence = listing.source.licence
-    console.print(f"  licence: {licence.name}. {licence.terms}\n  ask: {licence.ask}", markup=False)
+    lines = [f"{count.split}: {_verdict(count)}" for count in one.splits]
+    lines += [f"{rows:,} dropped: {reason}" for reason, rows in one.dropped.items()]
+    lines += [f"{rows:,} cannot be opened: {reason}" for reason, rows in one.unreadable.items()]
+    lines += [f"note: {note}" for note in listing.notes]
+    lines += [f"this copy is synthetic: {name}" for name in _synthetic(listing)]
+    lines += [f"licence: {licence.name}. {licence.terms}", f"ask: {licence.ask}"]
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
+def _synthetic(listing: Listing) -> list[str]:
+    """Return the licences of rows that the release itself marks as synthetic."""
+    return sorted(set(listing.rows.filter(listing.rows["synthetic"])["licence"].to_pylist()))
 
 
 def _counts(one: Checked) -> Table:
-    words = _words(one)
-    table = Table("split", "rows", *words, "", box=None, pad_edge=False)
+    """Return a line a label, and for each split what was found beside what is expected."""
+    table = Table("", box=None, pad_edge=False)
     for count in one.splits:
-        table.add_row(
-            count.split, f"{count.total:,}", *(f"{count.found.get(word, 0):,}" for word in words), _verdict(count)
-        )
-        if count.expected is not None and not count.agrees:
-            wanted = [f"{count.expected.get(word, 0):,}" for word in words]
-            table.add_row("  expected", f"{count.expected_total:,}", *wanted, "", style="dim")
+        table.add_column(count.split, justify="right")
+        table.add_column("expected", justify="right", style="dim")
+    for word in _words(one):
+        table.add_row(word, *(cell for count in one.splits for cell in _cells(count, word)))
+    table.add_row("all", *(cell for count in one.splits for cell in _sums(count)), style="bold")
     return table
+
+
+def _cells(count: SplitCount, word: str) -> tuple[str, str]:
+    expected = f"{count.expected.get(word, 0):,}" if count.expected is not None else ""
+    return f"{count.found.get(word, 0):,}", expected
+
+
+def _sums(count: SplitCount) -> tuple[str, str]:
+    return f"{count.total:,}", f"{count.expected_total:,}" if count.expected_total is not None else ""
 
 
 def _words(one: Checked) -> list[str]:
@@ -65,9 +80,7 @@ def _words(one: Checked) -> list[str]:
 
 
 def _verdict(count: SplitCount) -> str:
-    missing = f"; {count.missing:,} pictures missing" if count.missing else ""
+    missing = f"; pictures missing: {count.missing:,}" if count.missing else ""
     if count.agrees is None:
-        return f"no expected figure{missing}"
-    if count.agrees:
-        return f"as expected{missing}"
-    return f"expected {count.expected_total:,}{missing}"
+        return f"no expected figure is known{missing}"
+    return f"{'as expected' if count.agrees else 'not the expected counts'}{missing}"

@@ -20,6 +20,9 @@ from ferbuild.manifests.schema import Layout, Source
 
 __all__ = ["Found", "Listing", "Tree", "list_source", "read_picture", "recognise"]
 
+MANY = 200
+"""A folder with more folders in it holds pictures, not releases; recognition does not go into those."""
+
 Reader = Callable[..., Found]
 
 
@@ -53,7 +56,8 @@ def list_source(
 def recognise(source: Source, root: Path) -> list[tuple[Layout, Path]]:
     """Return the layouts of `source` found at `root` or at most two folders below, in the manifest's order.
 
-    Only names are looked at, no file is opened. The second of each pair is the base folder.
+    The second of each pair is the base folder: where several hold a layout the highest, then the first by name. Only
+    names are looked at, no file is opened.
     """
     return [(layout, tree.root) for layout, tree in _search(source, root)]
 
@@ -75,7 +79,8 @@ def _bases(root: Path) -> list[Tree]:
         raise FerError(root, problem, "name the folder of the unpacked release")
     top = Tree(root)
     first = top.folders()
-    second = [folder for parent in first for folder in top.folders(parent)]
+    inner = [top.folders(parent) for parent in first]
+    second = [folder for folders in inner if len(folders) <= MANY for folder in folders]
     return [top, *(top.below(folder) for folder in (*first, *second))]
 
 

@@ -137,11 +137,10 @@ def _ids(rows: pl.DataFrame, source: str) -> pl.Series:
     """Return `record.face_id` of every row; whole numbers, which all releases use, are written columnar."""
     corner = [pl.col("box").list.get(at, null_on_oob=True) for at in range(4)]
     whole = pl.all_horizontal(*((x == x.floor()) & (x.abs() < 100_000) for x in corner))
-    # + 0.0 turns a negative zero into zero, which :g would write as "-0"
     spot = pl.concat_str([x.cast(pl.Int64).cast(pl.String) for x in corner], separator=",")
     key = pl.concat_str(pl.lit(f"{source}\0"), "rel_path", pl.lit("\0"), spot.fill_null(""))
     odd = rows.select((pl.col("box").is_not_null() & ~whole.fill_null(False)).arg_true()).to_series()
-    ids = [xxhash.xxh3_64_hexdigest(text.encode()) for text in rows.select(key).to_series()]
+    ids = [xxhash.xxh3_64_hexdigest(text) for text in rows.select(key.cast(pl.Binary)).to_series().to_list()]
     for at in odd:
         ids[at] = face_id(source, rows["rel_path"][at], rows["box"][at].to_list())
     return pl.Series("id", ids, dtype=pl.String)
@@ -224,10 +223,16 @@ def _sha256(path: Path) -> str:
 
 
 def _digest(kept: pl.DataFrame, dropped: pl.DataFrame, options: list[Any], sums: list[str]) -> str:
-    """Return the sha256 of everything the listing depends on, in an order that nothing but its content sets."""
-    votes = pl.col("votes").cast(pl.List(pl.String)).list.join(",")
-    columns = ["id", "split", "rel_path", "size", "label", "valence", "arousal", "reason", votes]
+    """Return the sha256 of everything the listing depends on, in an order that nothing but its content sets.
+
+    The ids stand for source, address and box.
+    """
     total = hashlib.sha256(json.dumps([options, sums], sort_keys=True).encode())
     for rows in (kept, dropped):
-        total.update(rows.select(columns).write_csv(line_terminator="\n").encode())
+        for name in ("id", "split", "label", "reason"):
+            total.update((rows[name].fill_null("\0").str.join("\n").item() or "").encode())
+        for name in ("size", "valence", "arousal"):
+            total.update(rows[name].cast(pl.Float64).fill_null(-9.0).to_numpy().tobytes())
+        votes = rows.filter(pl.col("votes").is_not_null()).select("id", pl.col("votes").cast(pl.List(pl.String)))
+        total.update(votes.select("id", pl.col("votes").list.join(",")).write_csv().encode())
     return total.hexdigest()

@@ -73,7 +73,7 @@ def parse_pixels(field: bytes) -> npt.NDArray[np.uint8]:
 
 
 def columns(table: Path, *wanted: str) -> pl.DataFrame:
-    """Return `row` (from 0) and the text of the wanted columns, for every line that is not blank.
+    """Return `row` (from 0), its `size` in bytes and the text of the wanted columns, for lines that are not blank.
 
     The pixels are not looked at. A line with too few or too many fields gives null. FerError where the header lacks a
     column or the pixels.
@@ -81,7 +81,7 @@ def columns(table: Path, *wanted: str) -> pl.DataFrame:
     offsets = _offsets(table)
     if len(offsets) < 2:
         raise FerError(table, "is empty", "copy it again from the release")
-    rows: list[int] = []
+    rows: list[tuple[int, int]] = []
     cells: list[list[str | None]] = [[] for _ in wanted]
     with table.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         width, places = _header(table, data[: int(offsets[1])], wanted)
@@ -89,11 +89,11 @@ def columns(table: Path, *wanted: str) -> pl.DataFrame:
             fields = _outer_fields(data, start, end)
             if fields == [""]:
                 continue
-            rows.append(row)
+            rows.append((row, end - start))
             for column, place in zip(cells, places, strict=True):
                 column.append(fields[place] if len(fields) == width else None)
-    schema = {"row": pl.Int64, **dict.fromkeys(wanted, pl.String)}
-    return pl.DataFrame({"row": rows, **dict(zip(wanted, cells, strict=True))}, schema=schema)
+    found = pl.DataFrame(rows, schema={"row": pl.Int64, "size": pl.Int64}, orient="row")
+    return found.with_columns(pl.Series(name, column, pl.String) for name, column in zip(wanted, cells, strict=True))
 
 
 def _header(table: Path, line: bytes, wanted: Sequence[str]) -> tuple[int, list[int]]:

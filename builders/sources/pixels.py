@@ -40,6 +40,7 @@ def read(
     written = pl.col(usage)
     rows = lines.select(
         address(table),
+        "size",
         split=split_of(written),
         name=pl.format("{}#{}", pl.lit(table.rpartition("/")[2]), "row"),
         raw=label,

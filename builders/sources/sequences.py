@@ -68,12 +68,14 @@ def _peaks(tree: Tree, files: pl.DataFrame, pictures: pl.DataFrame) -> pl.DataFr
     stem = pl.col("name").str.replace(r"\.[^.]*$", "")
     there = pictures.select("sequence", "name", "size", frame=stem, picture="rel_path")
     rows = rows.join(there, on=["sequence", "frame"], how="left", maintain_order="left")
+    home = pictures.group_by("sequence").agg(home=pl.col("rel_path").first().str.replace(r"[^/]*$", ""))
+    rows = rows.join(home, on="sequence", how="left", maintain_order="left")
     bad = pl.col("raw").is_null()
     return rows.select(
         "sequence",
         "raw",
         "size",
-        rel_path=pl.coalesce("picture", pl.format("{}/{}.png", "sequence", "frame")),
+        rel_path=pl.coalesce("picture", pl.format("{}{}.png", pl.coalesce("home", pl.lit("")), "frame")),
         name=pl.coalesce("name", pl.format("{}.png", "frame")),
         reason=pl.when(bad).then(pl.lit("malformed row")),
         detail=pl.when(bad).then(pl.format("{} holds no number", "rel_path")),

@@ -10,6 +10,7 @@ import csv
 import mmap
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -60,19 +61,29 @@ def read(
     """
     fields = {"name": "name", "label": "label", **(fields or {})}
     parts, files = [], []
-    for split, patterns in tables.items():
-        if (file := _first(tree, patterns)) is None:
-            continue
-        lines = _lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
-        rows = _rows(lines, fields, box, box_form, file)
-        if mixup:
-            refuse(rows, tree.root / file, **mixup)
-        parts.append(_splits(rows, split, splits or {}, names or {}))
-        files.append(file)
-    if not parts:
-        raise FerError(tree.root, "no label table", f"looked for {'; '.join(map(str, tables.values()))}")
-    rows = _keep_benchmark(_numbers(pl.concat(parts), source), source)
-    return Found(_find(tree, rows, pictures), tuple(files))
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_look_ahead, tree, pictures[0])
+        for split, patterns in tables.items():
+            if (file := _first(tree, patterns)) is None:
+                continue
+            lines = _lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
+            rows = _rows(lines, fields, box, box_form, file)
+            if mixup:
+                refuse(rows, tree.root / file, **mixup)
+            parts.append(_splits(rows, split, splits or {}, names or {}))
+            files.append(file)
+        if not parts:
+            raise FerError(tree.root, "no label table", f"looked for {'; '.join(map(str, tables.values()))}")
+        rows = _keep_benchmark(_numbers(pl.concat(parts), source), source)
+        return Found(_find(tree, rows, pictures, ahead.result()), tuple(files))
+
+
+def _look_ahead(tree: Tree, pattern: str) -> pl.DataFrame:
+    """Return the files where the first pattern looks, found while the label tables are read."""
+    folder = pattern.partition("{")[0].rpartition("/")[0]
+    fixed = folder and tree.has(f"{folder}/") and not pattern.startswith("**/")
+    # a tree of its own: what is odd about files that no label line names is no fault of the release
+    return Tree(tree.root).files(*([folder] if fixed else ["\0"]), in_order=False)
 
 
 def _first(tree: Tree, patterns: str | Sequence[str]) -> str | None:
@@ -178,37 +189,43 @@ def _rows(
     table: pl.DataFrame, fields: Mapping[str, str], box: Sequence[str], box_form: Boxes, file: str
 ) -> pl.DataFrame:
     """Return name, raw, written (the split), valence, arousal, box and, for a malformed line, reason and detail."""
-
-    def number(column: str) -> pl.Expr:
-        found = pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
-        return pl.when(found.is_finite()).then(found)
-
-    moods = {mood: number(fields[mood]) for mood in ("valence", "arousal") if mood in fields}
-    needed = [*moods.values(), *(number(column) for column in box)]
-    none, boxes = pl.lit(None, pl.Float64), pl.List(pl.Float64)
+    moods = {mood: fields[mood] for mood in ("valence", "arousal") if mood in fields}
+    numbers = [*moods.values(), *box]
     name = pl.col(fields["name"]).str.strip_chars().str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
-    bad = pl.any_horizontal("bad", *(one.is_null() for one in needed), name.fill_null("") == "")
     said = pl.format("line {} of {}", "line", pl.lit(file))
     text = pl.when(pl.col("text").is_not_null()).then(pl.format(": {}", pl.col("text").str.slice(0, 80)))
-    return table.select(
-        name=pl.when(bad).then(None).otherwise(name),
-        raw=pl.col(fields["label"]).str.strip_chars(),
-        written=pl.col(fields["split"]).str.strip_chars() if "split" in fields else pl.lit(None, pl.String),
-        box=pl.when(~bad).then(_box([number(column) for column in box], box_form) if box else pl.lit(None, boxes)),
-        reason=pl.when(bad).then(pl.lit("malformed row")),
-        detail=pl.when(bad).then(said + text.fill_null("")),
-        file=pl.lit(file),
-        valence=moods.get("valence", none),
-        arousal=moods.get("arousal", none),
-    )
+    none, boxes = pl.lit(None, pl.Float64), pl.List(pl.Float64)
+    return (
+        table.lazy()
+        .with_columns(*(_number(column).alias(f"# {column}") for column in numbers), name=name)
+        .with_columns(bad=pl.any_horizontal("bad", *(pl.col(f"# {column}").is_null() for column in numbers),
+                                            pl.col("name").fill_null("") == ""))
+        .select(
+            name=pl.when(~pl.col("bad")).then("name"),
+            raw=pl.col(fields["label"]).str.strip_chars(),
+            written=pl.col(fields["split"]).str.strip_chars() if "split" in fields else pl.lit(None, pl.String),
+            box=pl.when(~pl.col("bad")).then(_box(box, box_form)) if box else pl.lit(None, boxes),
+            reason=pl.when("bad").then(pl.lit("malformed row")),
+            detail=pl.when("bad").then(said + text.fill_null("")),
+            file=pl.lit(file),
+            valence=pl.col(f"# {moods['valence']}") if "valence" in moods else none,
+            arousal=pl.col(f"# {moods['arousal']}") if "arousal" in moods else none,
+        )
+        .collect()
+    )  # fmt: skip
 
 
-def _box(corner: list[pl.Expr], form: Boxes) -> pl.Expr:
+def _number(column: str) -> pl.Expr:
+    """Return a column of text as numbers, null where it is no finite one; a negative zero becomes zero."""
+    found = pl.col(column).str.strip_chars().cast(pl.Float64, strict=False) + 0.0
+    return pl.when(found.is_finite()).then(found)
+
+
+def _box(columns: Sequence[str], form: Boxes) -> pl.Expr:
     """Return x0 y0 x1 y1 of the four numbers a table gives."""
-    a, b, c, d = corner
-    if form == "xywh":
-        return pl.concat_list(a, b, a + c, b + d)
-    return pl.concat_list(a, b, c, d) if form == "xyxy" else pl.concat_list(b, a, c, d)
+    a, b, c, d = (pl.col(f"# {column}") for column in columns)
+    corners = {"xywh": (a, b, a + c, b + d), "xyxy": (a, b, c, d), "tlrb": (b, a, c, d)}[form]
+    return pl.concat_arr(*corners).cast(pl.List(pl.Float64))
 
 
 def _splits(rows: pl.DataFrame, split: str, splits: Mapping[str, str], names: Mapping[str, str]) -> pl.DataFrame:
@@ -258,7 +275,7 @@ def _keep_benchmark(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
     )
 
 
-def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str]) -> pl.DataFrame:
+def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str], known: pl.DataFrame) -> pl.DataFrame:
     """Return `rows` with the address and size of their pictures; the first address where there is none."""
     astray = pl.col("name").str.contains(UNSAFE)
     stem = pl.col("name").str.replace(r"\.[^./]*$", "")
@@ -268,7 +285,7 @@ def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str]) -> pl.DataFra
         wanted = rows.select(pl.when(open_rows).then(_address(pattern)).alias("rel_path"))
         if wanted["rel_path"].null_count() == rows.height:
             break
-        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted)
+        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted, known)
         there = found["size"].is_not_null() | pl.lit(number == 0)
         rows = rows.with_columns(
             rel_path=pl.when(there).then(pl.coalesce(found["rel_path"], "rel_path")).otherwise("rel_path"),
@@ -288,8 +305,13 @@ def _address(pattern: str) -> pl.Expr:
     return pl.concat_str(pieces)
 
 
-def _there(tree: Tree, wanted: pl.DataFrame) -> pl.DataFrame:
-    return wanted.with_columns(size=tree.sizes(wanted["rel_path"]))
+def _there(tree: Tree, wanted: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return the wanted addresses with the sizes of the files there, asking the disk for those not known."""
+    found = wanted.join(known, on="rel_path", how="left", maintain_order="left")
+    rest = found.select(pl.when(pl.col("size").is_null()).then("rel_path"))["rel_path"]
+    if rest.null_count() < rest.len():
+        found = found.with_columns(size=pl.coalesce("size", tree.sizes(rest)))
+    return found
 
 
 def _anywhere(tree: Tree, wanted: pl.DataFrame) -> pl.DataFrame:

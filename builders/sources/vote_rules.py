@@ -72,5 +72,5 @@ def voteless(votes: Votes) -> npt.NDArray[np.bool_]:
 
 def _cast(votes: Votes) -> npt.NDArray[np.bool_]:
     """Return where any vote was cast at all."""
-    some: npt.NDArray[np.bool_] = votes.any(axis=1)
+    some: npt.NDArray[np.bool_] = np.asarray(votes.any(axis=1))
     return some

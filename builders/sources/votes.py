@@ -59,14 +59,12 @@ def read_list(tree: Tree, source: Source, *, rule: str, labels: Mapping[str, str
     if file is None or table is None:
         raise FerError(tree.root, "no fer2013new.csv with fer2013.csv", f"looked for {', '.join((*LISTS, *TABLES))}")
     lines = list_lines(tree.text(file), where=tree.root / file)
-    _check_order(tree, table, lines)
-    rows = _located(lines.with_columns(file=pl.lit(file)))
+    rows = _located(_with_pixels(tree, table, lines).with_columns(file=pl.lit(file)))
     rows = rows.with_columns(rel_path=pl.coalesce("rel_path", address(table)))
     again = pl.col("reason").is_null() & ~pl.struct("split", "name", "reason").is_first_distinct()
     rows = rows.with_columns(
         reason=pl.when(again).then(pl.lit("duplicate row")).otherwise("reason"),
         detail=pl.when(again).then(pl.format("{} occurs again in row {}", "name", "row")).otherwise("detail"),
-        size=tree.sizes(rows["rel_path"]),
     )
     rows, told = _judge(rows, rule)
     return Found(rows, (file,), (OLD_VOTES, *told))
@@ -91,7 +89,8 @@ def class_folders(
     rows = rows.with_columns(
         reason=pl.when(copy).then(pl.coalesce("reason", pl.lit("copy of a test picture"))).otherwise("reason")
     )
-    own = rows.filter((pl.col("split") == "train") & pl.col("reason").is_null())
+    known = pl.col("raw").str.to_lowercase().is_in(list(labels or source.labels))
+    own = rows.filter((pl.col("split") == "train") & known & pl.col("reason").is_null())
     extra = own.height - own.filter(pl.col("name").str.contains(r"^fer\d{7}\.\w+$"))["face"].n_unique()
     notes = [f"{extra:,} of {own.height:,} training pictures are further copies of a face (augmented)"] if extra else []
     return Found(rows.drop("face"), found.label_files, (*found.notes, *notes))
@@ -145,10 +144,14 @@ def _lines(text: bytes) -> pl.DataFrame:
 
 def _count(rows: pl.DataFrame, *, width: int) -> pl.DataFrame:
     """Return `rows` with `cells` read as whole votes of at least 0, null where there is anything else."""
-    digits = pl.element().str.strip_chars().str.extract(r"^(\d{1,6})(?:\.0+)?$").cast(pl.Int32)
-    votes = pl.col("cells").list.eval(digits)
-    whole = (votes.list.len() == width) & (votes.list.drop_nulls().list.len() == width)
-    return rows.with_columns(votes=pl.when(whole).then(votes), row=pl.col("row").cast(pl.Int64)).drop("cells")
+    counts = pl.col("cells").list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
+    rows = rows.with_columns(counts=counts, row=pl.col("row").cast(pl.Int64)).with_columns(
+        votes=pl.col("counts").cast(pl.List(pl.Int32), strict=False)
+    )
+    votes, counts = pl.col("votes"), pl.col("counts")
+    whole = (votes.list.len() == width) & (votes.list.drop_nulls().list.len() == width) & (votes.list.min() >= 0)
+    whole &= votes.list.sum() == counts.list.sum()  # a fraction, or a number too great, would be lost in the cast
+    return rows.with_columns(votes=pl.when(whole).then("votes")).drop("cells", "counts")
 
 
 def _label_files(tree: Tree, places: Sequence[str]) -> list[str]:
@@ -197,22 +200,27 @@ def _from_table(tree: Tree, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]
     if file is None:
         return rows, [], [NO_LIST.format(table)]
     lines = list_lines(tree.text(file), where=tree.root / file)
-    _check_order(tree, table, lines)
-    paired = lines.filter(pl.col("name") != "").unique(["split", "name"], keep="first")
-    paired = paired.select("split", "name", address(table).alias("pixels"))
-    rows = rows.join(paired, on=["split", "name"], how="left", maintain_order="left")
-    sizes = tree.sizes(rows.select(pl.when(lost).then("pixels")).to_series())
-    there = sizes.is_not_null()
-    rows = rows.with_columns(
-        rel_path=pl.when(there).then("pixels").otherwise("rel_path"), size=pl.coalesce("size", sizes)
+    paired = _with_pixels(tree, table, lines).filter(pl.col("name") != "", pl.col("size").is_not_null())
+    paired = paired.unique(["split", "name"], keep="first").select(
+        "split", "name", address(table).alias("pixels"), "size"
     )
-    return rows, [file], [f"{there.sum():,} pictures are rows of {table}, paired with their names through {file}"]
+    rows = rows.join(paired, on=["split", "name"], how="left", maintain_order="left", suffix=" of pixels")
+    found = lost & pl.col("pixels").is_not_null()
+    rows = rows.with_columns(
+        rel_path=pl.when(found).then("pixels").otherwise("rel_path"),
+        size=pl.when(found).then("size of pixels").otherwise("size"),
+    )
+    count = rows.filter(pl.col("rel_path") == pl.col("pixels")).height
+    return rows, [file], [f"{count:,} pictures are rows of {table}, paired with their names through {file}"]
 
 
-def _check_order(tree: Tree, table: str, lines: pl.DataFrame) -> None:
-    """FerError where the usage of a row of fer2013.csv is not that of the same row of fer2013new.csv."""
-    usage = pixel_rows.columns(tree.label_file(table), "Usage")
-    both = lines.join(usage, on="row", how="inner", maintain_order="left")
+def _with_pixels(tree: Tree, table: str, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the lines of fer2013new.csv with the `size` of the same row of fer2013.csv, null where it ends before.
+
+    FerError where the usage of a row is not the same in both: they do not hold the same rows.
+    """
+    pixels = pixel_rows.columns(tree.label_file(table), "Usage")
+    both = lines.join(pixels, on="row", how="left", maintain_order="left")
     odd = both.filter(split_of(pl.col("Usage")) != pl.col("split"))
     if not odd.is_empty():
         row = odd.row(0, named=True)
@@ -221,6 +229,7 @@ def _check_order(tree: Tree, table: str, lines: pl.DataFrame) -> None:
             f"row {row['row']} is {row['Usage']} but {row['usage']} in fer2013new.csv: not the same rows",
             "copy fer2013.csv again as published; a sorted or cleaned one cannot be paired",
         )
+    return both
 
 
 def _judge(rows: pl.DataFrame, rule: str) -> tuple[pl.DataFrame, list[str]]:

@@ -1,0 +1,279 @@
+"""Measures on moved mesh points, on mirrored and turned faces, and on pictures from bytes to a row of the schema."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ferbuild.builders import assets, measures
+from ferbuild.builders.detect import Detection, Floats
+from ferbuild.builders.images import PictureError, Pixels, decode
+from ferbuild.builders.measures import ABOUT, MEASURES, MIDLINE, SIDED, main_face, measure_points, pose
+from ferbuild.builders.mesh import Mesh
+from ferbuild.demo import portraits as drawn
+
+NAMES = ("astronaut", "grace_hopper")
+
+
+@pytest.fixture(scope="module")
+def models() -> measures.Models:
+    cv2.setNumThreads(1)
+    return measures.load_models()
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Pixels]:
+    return {name: decode(assets.fetch(name).read_bytes(), max_pixels=10**6) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def mesh(models: measures.Models, pictures: dict[str, Pixels]) -> measures.Points:
+    rgb = pictures["astronaut"]
+    return models.mesh.find(rgb, models.detector.find(rgb)[0].points).points.astype(np.float64)
+
+
+class Studio(NamedTuple):
+    """The portraits the demo draws on, and their measures with the mouth shut and nothing else done."""
+
+    portraits: list[drawn.Portrait]
+    plain: list[dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def studio(models: measures.Models) -> Studio:
+    portraits = drawn.load_all()
+    return Studio(portraits, [models_row(drawn.warp(one, {}).rgb, models) for one in portraits])
+
+
+def moved(mesh: measures.Points, points: list[int], down: float) -> dict[str, float]:
+    """Measure the mesh with some points moved down the picture by so many eye distances."""
+    copy = mesh.copy()
+    copy[points, 1] += down * np.hypot(*(mesh[[362, 263], :2].mean(0) - mesh[[33, 133], :2].mean(0)))
+    return measure_points(copy)
+
+
+def png(rgb: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(rgb).save(out, "png")
+    return out.getvalue()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("points", "down", "changes"),
+    [
+        ([61], -0.1, {"corner_lift_right": 0.1, "corner_curve_right": 0.1, "mouth_skew": -0.1}),
+        ([291], -0.1, {"corner_lift_left": 0.1, "corner_curve_left": 0.1, "mouth_skew": 0.1}),
+        ([55, 107], -0.1, {"brow_inner_right": 0.1}),
+        ([276, 300], 0.1, {"brow_outer_left": -0.1}),
+        ([159, 158, 160], -0.05, {"eye_open_right": 0.05}),
+        ([374, 380, 373], 0.05, {"eye_open_left": 0.05}),
+        ([14, 17, 152], 0.2, {"lip_gap": 0.2, "jaw_drop": 0.2}),
+        ([0], -0.03, {"upper_lip": 0.03, "upper_lip_nose": -0.03}),
+        ([17], 0.03, {"lower_lip": 0.03, "chin_lip": -0.03}),
+    ],
+)
+def test_a_moved_point_changes_its_measures_only(
+    points: list[int], down: float, changes: dict[str, float], mesh: measures.Points
+) -> None:
+    before, after = measure_points(mesh), moved(mesh, points, down)
+    found = {name: after[name] - before[name] for name in ABOUT if abs(after[name] - before[name]) > 0.012}
+    assert found == pytest.approx(changes, abs=0.01)  # the roll of 3 degrees mixes the axes a little
+
+
+@pytest.mark.network
+def test_dropped_jaw_does_not_lift_the_corners(mesh: measures.Points) -> None:
+    jaw = [14, 17, 84, 314, 87, 317, 152, 148, 377]
+    before, after = measure_points(mesh), moved(mesh, jaw, 0.3)
+    assert after["corner_lift_left"] == pytest.approx(before["corner_lift_left"])
+    assert after["corner_curve_left"] == pytest.approx(before["corner_curve_left"])
+
+
+@pytest.mark.network
+@given(
+    angle=st.floats(-180, 180),
+    scale=st.floats(0.1, 20),
+    shift=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
+)
+def test_measures_do_not_depend_on_place_size_and_roll(
+    mesh: measures.Points, angle: float, scale: float, shift: tuple[float, float]
+) -> None:
+    turn = np.radians(angle)
+    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    other = scale * mesh @ rotation.T + (*shift, 0)
+    assert measure_points(other) == pytest.approx(measure_points(mesh), abs=1e-6)
+    before, after = pose(mesh), pose(other)
+    assert (after.yaw, after.pitch) == pytest.approx((before.yaw, before.pitch), abs=1e-6)
+    assert (after.roll - before.roll - angle + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.network
+def test_pose_of_a_turned_mesh(mesh: measures.Points) -> None:
+    """Turned by known angles about its own axes: to the person's left, up."""
+    before = pose(mesh)
+    turn = np.radians(20)
+    left = np.array([[np.cos(turn), 0, -np.sin(turn)], [0, 1, 0], [np.sin(turn), 0, np.cos(turn)]])
+    up = np.array([[1, 0, 0], [0, np.cos(turn), np.sin(turn)], [0, -np.sin(turn), np.cos(turn)]])
+    assert pose(mesh @ left.T).yaw - before.yaw == pytest.approx(20, abs=1.5)
+    assert pose(mesh @ up.T).pitch - before.pitch == pytest.approx(20, abs=1.5)
+    nose_left = (mesh @ left.T)[4, 0] - (mesh @ left.T)[[234, 454], 0].mean()
+    assert nose_left > mesh[4, 0] - mesh[[234, 454], 0].mean()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", NAMES)
+def test_frontal_portraits(name: str, models: measures.Models) -> None:
+    row = measures.measure_picture(assets.fetch(name).read_bytes(), models)
+    assert row["faces_found"] == 1
+    assert row["presence"] > 0.99
+    assert max(abs(row["yaw"]), abs(row["pitch"]), abs(row["roll"])) < 8
+    table = pa.Table.from_pylist([{"id": "x"} | row], schema=MEASURES)
+    assert table.column("measures").null_count == 0
+    assert set(table.to_pylist()[0]["measures"]) == set(ABOUT)
+    assert all(value is not None for value in table.to_pylist()[0]["measures"].values())
+    assert len(row["landmarks"]) == 10
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", NAMES)
+def test_mirrored_picture_swaps_the_sides(name: str, models: measures.Models, pictures: dict[str, Pixels]) -> None:
+    row = measures.measure_pixels(pictures[name], models)
+    mirrored = measures.measure_pixels(np.ascontiguousarray(pictures[name][:, ::-1]), models)
+    swapped = {"left": "right", "right": "left"}
+    for measure in SIDED:
+        for side, other in swapped.items():
+            found = mirrored["measures"][f"{measure}_{other}"]
+            assert found == pytest.approx(row["measures"][f"{measure}_{side}"], abs=0.05), measure
+    assert mirrored["measures"]["mouth_skew"] == pytest.approx(-row["measures"]["mouth_skew"], abs=0.02)
+    assert mirrored["roll"] == pytest.approx(-row["roll"], abs=2)
+    assert mirrored["yaw"] == pytest.approx(-row["yaw"], abs=3)
+
+
+@pytest.mark.network
+def test_one_sided_smile_is_on_its_side(studio: Studio, models: measures.Models) -> None:
+    """`, left` of the drawing moves the left of the picture: the person's right."""
+    plain = studio.plain[1]
+    one = models_row(drawn.warp(studio.portraits[1], {"corners up, left": 1.1}).rgb, models)
+    assert one["corner_lift_right"] - plain["corner_lift_right"] > 0.04
+    assert one["corner_lift_right"] - plain["corner_lift_right"] > one["corner_lift_left"] - plain["corner_lift_left"]
+    assert one["mouth_skew"] < plain["mouth_skew"] - 0.01
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize(
+    ("unit", "measure", "least"),
+    [
+        ("corners up", "corner_lift_left", 0.05),
+        ("corners up", "corner_lift_right", 0.05),
+        ("corners up", "mouth_width", 0.06),
+        ("corners down", "corner_lift_left", -0.05),
+        ("brows up, inner", "brow_inner_left", 0.03),
+        ("brows up, inner", "brow_inner_right", 0.03),
+        ("brows up, outer", "brow_outer_left", 0.01),
+        ("brows down", "brow_inner_left", -0.03),
+        ("jaw down", "lip_gap", 0.15),
+        ("jaw down", "jaw_drop", 0.1),
+        ("nose wrinkled", "nose_length", -0.03),
+        ("lips narrow", "mouth_width", -0.03),
+    ],
+)
+def test_a_warp_is_measured(
+    unit: str, measure: str, least: float, at: int, studio: Studio, models: measures.Models
+) -> None:
+    warped = models_row(drawn.warp(studio.portraits[at], {unit: 1.0}).rgb, models)
+    change = warped[measure] - studio.plain[at][measure]
+    assert (change - least) * np.sign(least) > 0, change
+
+
+def models_row(rgb: Pixels, models: measures.Models) -> dict[str, float]:
+    row = measures.measure_pixels(rgb, models)
+    assert row["faces_found"] == 1
+    return dict(row["measures"])
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("angle", [-25, 15, 30])
+def test_turned_picture_gives_the_roll_and_nearly_the_same_measures(
+    angle: int, models: measures.Models, pictures: dict[str, Pixels]
+) -> None:
+    rgb = pictures["astronaut"]
+    turn = cv2.getRotationMatrix2D((226.0, 120.0), -angle, 1.0)  # OpenCV turns against the clock
+    turned = cv2.warpAffine(rgb, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    before, after = (measures.measure_pixels(one, models) for one in (rgb, turned))
+    assert after["roll"] - before["roll"] == pytest.approx(angle, abs=2)
+    assert after["measures"] == pytest.approx(before["measures"], abs=0.06)
+
+
+@pytest.mark.network
+def test_no_face_gives_nulls(models: measures.Models) -> None:
+    row = measures.measure_picture(png(np.full((80, 60, 3), 90, np.uint8)), models)
+    detector = {"name": "centerface", "sha256": models.detector.sha256}
+    assert row == dict.fromkeys(MEASURES.names[1:]) | {"faces_found": 0, "detector": detector}
+    assert pa.Table.from_pylist([{"id": "x"} | row], schema=MEASURES).num_rows == 1
+
+
+@pytest.mark.network
+def test_bytes_that_are_no_picture(models: measures.Models) -> None:
+    with pytest.raises(PictureError):
+        measures.measure_picture(b"nothing", models)
+
+
+class OneFace:
+    """A detector that sees a face everywhere."""
+
+    name = "everywhere"
+    sha256 = "0" * 64
+
+    def find(self, rgb: Pixels) -> list[Detection]:
+        height, width = rgb.shape[:2]
+        spots = np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.35, 0.75], [0.65, 0.75]], np.float32)
+        return [Detection(0.9, (0, 0, width, height), spots * np.float32([width, height]))]
+
+
+@pytest.mark.network
+def test_mesh_that_is_not_there_measures_nothing(models: measures.Models) -> None:
+    rng = np.random.default_rng(0)
+    row = measures.measure_pixels(rng.integers(0, 256, (90, 90, 3), np.uint8), measures.Models(OneFace(), models.mesh))
+    assert (row["faces_found"], row["det_score"], row["detector"]["name"]) == (1, 0.9, "everywhere")
+    assert row["presence"] < 0.5
+    assert [row[name] for name in ("measures", "yaw", "pitch", "roll")] == [None] * 4
+
+
+def test_mesh_of_no_size_measures_nothing() -> None:
+    assert measures._judged(Mesh(np.zeros((468, 3), np.float32), 1.0)) == {}
+
+
+def face(x0: float, y0: float, side: float, score: float = 0.9) -> Detection:
+    points: Floats = np.zeros((5, 2), np.float32)
+    return Detection(score, (x0, y0, x0 + side, y0 + side), points)
+
+
+def test_main_face_is_the_largest_central_one() -> None:
+    central, corner, tiny = face(40, 40, 20), face(0, 0, 24, 0.99), face(48, 48, 5, 0.99)
+    assert main_face([corner, tiny, central], 100, 100) is central
+    large = face(0, 0, 60)
+    assert main_face([central, large], 100, 100) is large
+
+
+def test_every_measure_is_explained() -> None:
+    assert len(ABOUT) == 2 * len(SIDED) + len(MIDLINE)
+    assert all(ABOUT.values())
+    assert [field.name for field in MEASURES.field("measures").type] == list(ABOUT)
+
+
+@pytest.mark.network
+def test_grey_48_pixels_are_near_the_large_picture(models: measures.Models, pictures: dict[str, Pixels]) -> None:
+    cut = np.ascontiguousarray(pictures["grace_hopper"][110:350, 145:385])
+    large = models_row(cut, models)
+    grey = cv2.cvtColor(cv2.resize(cut, (48, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    small = models_row(np.repeat(grey[..., None], 3, 2), models)
+    assert small == pytest.approx(large, abs=0.1)
