@@ -21,7 +21,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.files import write_bytes
+from ferbuild.builders.files import file_sha256, write_bytes
 from ferbuild.manifests.load import load_asset
 from ferbuild.manifests.schema import Asset
 
@@ -60,12 +60,6 @@ def fetch(name: str, *, local: Path | None = None) -> Path:
     if not _verified(target, asset):
         _fetch_alone(asset, target)
     return target
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(target: Path, asset: Asset) -> bool:

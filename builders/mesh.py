@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders.assets import file_sha256
 from ferbuild.builders.detect import Floats
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import file_sha256
 from ferbuild.builders.images import Pixels
 
 SIDE = 192

@@ -15,6 +15,7 @@ import pytest
 
 from ferbuild.builders import assets
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import file_sha256
 from ferbuild.manifests import load
 
 DATA = b"weights" * 1000
@@ -24,6 +25,7 @@ CHILD = """
 import json, logging, sys
 from ferbuild.builders import assets
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import file_sha256
 from ferbuild.manifests.schema import Asset
 logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
 given = json.loads(sys.argv[1])
@@ -215,7 +217,7 @@ def test_every_entry_is_complete(name: str) -> None:
 def test_real_fetch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_BUILD_CACHE", str(tmp_path))
     path, entry = assets.fetch(name), load.load_asset(name)
-    assert assets.file_sha256(path) == entry.sha256
+    assert file_sha256(path) == entry.sha256
     assert path.stat().st_size == entry.bytes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -9,26 +10,25 @@ import click
 from ferbuild.builders.cli.common import Options, building, common, finish
 
 
-@click.command()
-@common
-def faces(options: Options) -> int:
-    """Decode, cut out and hash the faces of every release."""
-    from ferbuild.builders import faces as stage
+def _plain(name: str, about: str) -> click.Command:
+    """Return the command of a stage that has no options of its own."""
 
-    with building(options) as build:
-        report = stage.run(build)
-    return finish(build, report, options)
+    @click.command(name, help=about)
+    @common
+    def command(options: Options) -> int:
+        stage = import_module(f"ferbuild.builders.{name}")
+        with building(options) as build:
+            report = stage.run(build)
+        return finish(build, report, options)
+
+    return command
 
 
-@click.command()
-@common
-def measure(options: Options) -> int:
-    """Detect the training faces and measure their meshes; cot with the geometry teacher needs it."""
-    from ferbuild.builders import measure as stage
-
-    with building(options) as build:
-        report = stage.run(build)
-    return finish(build, report, options)
+faces = _plain("faces", "Decode, cut out and hash the faces of every release.")
+measure = _plain(
+    "measure", "Detect the training faces and measure their meshes; cot with the geometry teacher needs it."
+)
+rlvr = _plain("rlvr", "Make one question a training face, with the answer in the trainers' columns.")
 
 
 @click.command()
@@ -47,17 +47,6 @@ def cot(options: Options, teacher: str | None, endpoints: tuple[str, ...], concu
 
     with building(options) as build:
         report = stage.run(build, teacher=teacher, endpoints=endpoints, concurrency=concurrency)
-    return finish(build, report, options)
-
-
-@click.command()
-@common
-def rlvr(options: Options) -> int:
-    """Make one question a training face, with the answer in the trainers' columns."""
-    from ferbuild.builders import rlvr as stage
-
-    with building(options) as build:
-        report = stage.run(build)
     return finish(build, report, options)
 
 
