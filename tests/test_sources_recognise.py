@@ -159,6 +159,16 @@ def test_unknown_names(tmp_path: Path) -> None:
         list_source(made({**TABLE, "options": {"tables": {"train": "labels.csv"}}}), tmp_path)
 
 
+def test_wrong_options_are_named(tmp_path: Path) -> None:
+    both(tmp_path, "1.jpg,h")
+    wrong = {**TABLE, "options": {**TABLE["options"], "pictures": ["train/{nam}"]}}
+    with pytest.raises(FerError, match=r"unknown part {nam}.*did you mean 'name'"):
+        list_source(made(wrong), tmp_path)
+    wrong = {**FOLDERS, "options": {**FOLDERS["options"], "pattern": "(?P<label>[a-z"}}
+    with pytest.raises(FerError, match="source toy, layout folders: its options do not work"):
+        list_source(made(wrong), tmp_path)
+
+
 def test_release_note_sets_licence_and_synthetic(tmp_path: Path) -> None:
     both(tmp_path, "1.jpg,h")
     plain = list_source(made(TABLE), tmp_path)

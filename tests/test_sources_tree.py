@@ -82,6 +82,19 @@ def test_archives(tmp_path: Path) -> None:
     assert found.select(virtual())["rel_path"].to_list() == ["in/faces/Sad/x.png", "in/faces/top.png"]
 
 
+def test_names_that_are_no_text_are_faults(tmp_path: Path) -> None:
+    trees.put(tmp_path, "a/x.jpg", "a/é.jpg")
+    try:
+        (tmp_path / "a" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    tree = Tree(tmp_path)
+    assert paths(tree) == ["a/x.jpg", "a/é.jpg"]
+    assert [reason for reason, _ in tree.faults.values()] == ["unreadable name"]
+    assert tree.sizes(pl.Series(["a/x.jpg", "a/é.jpg"])).to_list() == [7, 7]
+    assert tree.glob("a/*") == ["a/x.jpg", "a/é.jpg"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
     trees.put(tmp_path, "a/x.jpg", "b/y.jpg")

@@ -96,7 +96,11 @@ def _lacking(layout: Layout, tree: Tree) -> list[str]:
 
 def _list(source: Source, layout: Layout, tree: Tree, *, rule: str, labels: Mapping[str, str] | None) -> Listing:
     reader = _reader(source, layout)
-    found = reader(tree, source, rule=rule, labels=labels, **layout.options)
+    try:
+        found = reader(tree, source, rule=rule, labels=labels, **layout.options)
+    except pl.exceptions.PolarsError as err:
+        where = f"source {source.name}, layout {layout.name}"
+        raise FerError(where, "its options do not work", str(err).splitlines()[0]) from None
     return finish(tree, source, found, layout=layout, rule=rule, labels=labels)
 
 

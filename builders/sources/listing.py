@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,29 +80,27 @@ def finish(
     tree: Tree, source: Source, found: Found, *, layout: Layout, rule: str, labels: Mapping[str, str] | None
 ) -> Listing:
     """Return the listing of what a reader found; FerError where not a single row can be kept."""
-    with ThreadPoolExecutor(1) as pool:
-        sums = pool.submit(_hash_files, tree, found.label_files)
-        release = _release(tree)
-        rows = _judge(_complete(tree, found.rows, source.name), source, labels)
-        kept = rows.filter(pl.col("reason").is_null())
-        dropped = pl.concat([rows.filter(pl.col("reason").is_not_null()), _faults(tree, source.name)], how="diagonal")
-        if kept.is_empty():
-            raise FerError(tree.root, f"layout {layout.name!r} of {source.title} holds no usable row", _why(dropped))
-        licence = release.licence or source.licence.name
-        table = dict(labels or source.labels)
-        options: list[Any] = [source.name, layout.model_dump(), rule, table, source.canonical, source.not_labels]
-        options += [source.crop, licence, release.synthetic]
-        return Listing(
-            source=source,
-            base=tree.root,
-            layout=layout.name,
-            rule=rule,
-            rows=_listed(kept, source, rule, licence, synthetic=release.synthetic),
-            drops=_arrow(dropped.with_columns(label=pl.coalesce("label", "raw", pl.lit(""))), DROPS, fill=""),
-            notes=found.notes,
-            digest=_digest(kept, dropped, options, sums.result()),
-            crop=layout.crop or source.crop,
-        )
+    release = _release(tree)
+    rows = _judge(_complete(tree, found.rows, source.name), source, labels)
+    kept = rows.filter(pl.col("reason").is_null())
+    dropped = pl.concat([rows.filter(pl.col("reason").is_not_null()), _faults(tree, source.name)], how="diagonal")
+    if kept.is_empty():
+        raise FerError(tree.root, f"layout {layout.name!r} of {source.title} holds no usable row", _why(dropped))
+    licence = release.licence or source.licence.name
+    table = dict(labels or source.labels)
+    options: list[Any] = [source.name, layout.model_dump(), rule, table, source.canonical, source.not_labels]
+    options += [source.crop, licence, release.synthetic, [tree.sha256(path) for path in sorted(found.label_files)]]
+    return Listing(
+        source=source,
+        base=tree.root,
+        layout=layout.name,
+        rule=rule,
+        rows=_listed(kept, source, rule, licence, synthetic=release.synthetic),
+        drops=_arrow(dropped.with_columns(label=pl.coalesce("label", "raw", pl.lit(""))), DROPS, fill=""),
+        notes=found.notes,
+        digest=_digest(kept, dropped, options),
+        crop=layout.crop or source.crop,
+    )
 
 
 def refuse(
@@ -210,24 +207,12 @@ def _release(tree: Tree) -> Release:
     return check(read_yaml(path), Release, path) if path.is_file() else Release()
 
 
-def _hash_files(tree: Tree, paths: tuple[str, ...]) -> list[str]:
-    return [_sha256(tree.root / path) for path in sorted(paths)]
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as err:
-        raise FerError(path, "cannot be read", err.strerror or str(err)) from None
-
-
-def _digest(kept: pl.DataFrame, dropped: pl.DataFrame, options: list[Any], sums: list[str]) -> str:
+def _digest(kept: pl.DataFrame, dropped: pl.DataFrame, options: list[Any]) -> str:
     """Return the sha256 of everything the listing depends on, in an order that nothing but its content sets.
 
     The ids stand for source, address and box.
     """
-    total = hashlib.sha256(json.dumps([options, sums], sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for rows in (kept, dropped):
         for name in ("id", "split", "label", "reason"):
             total.update((rows[name].fill_null("\0").str.join("\n").item() or "").encode())

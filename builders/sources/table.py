@@ -10,7 +10,7 @@ import csv
 import mmap
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ Boxes = Literal["xywh", "xyxy", "tlrb"]
 """How a table writes a box: corner and size, two corners, or top left right bottom."""
 
 ANY = "*"
+PARTS = ("name", "stem", "split")
 
 NOWHERE = "\x1f"
 """A separator no table uses: with it every line is one field."""
@@ -61,11 +62,12 @@ def read(
     """
     fields = {"name": "name", "label": "label", **(fields or {})}
     parts, files = [], []
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         ahead = pool.submit(_look_ahead, tree, pictures[0])
         for split, patterns in tables.items():
             if (file := _first(tree, patterns)) is None:
                 continue
+            pool.submit(tree.sha256, file)
             lines = _lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
             rows = _rows(lines, fields, box, box_form, file)
             if mixup:
@@ -75,7 +77,7 @@ def read(
         if not parts:
             raise FerError(tree.root, "no label table", f"looked for {'; '.join(map(str, tables.values()))}")
         rows = _keep_benchmark(_numbers(pl.concat(parts), source), source)
-        return Found(_find(tree, rows, pictures, ahead.result()), tuple(files))
+        return Found(_find(tree, rows, pictures, ahead), tuple(files))
 
 
 def _look_ahead(tree: Tree, pattern: str) -> pl.DataFrame:
@@ -275,39 +277,46 @@ def _keep_benchmark(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
     )
 
 
-def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str], known: pl.DataFrame) -> pl.DataFrame:
+def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str], ahead: Future[pl.DataFrame]) -> pl.DataFrame:
     """Return `rows` with the address and size of their pictures; the first address where there is none."""
-    astray = pl.col("name").str.contains(UNSAFE)
-    stem = pl.col("name").str.replace(r"\.[^./]*$", "")
-    rows = rows.with_columns(rel_path=pl.when(astray).then("name"), size=pl.lit(None, pl.Int64), stem=stem)
-    for number, pattern in enumerate(pictures):
-        open_rows = pl.col("name").is_not_null() & pl.col("split").is_not_null() & pl.col("size").is_null() & ~astray
-        wanted = rows.select(pl.when(open_rows).then(_address(pattern)).alias("rel_path"))
+    rows = rows.with_columns(
+        astray=pl.col("name").str.contains(UNSAFE),
+        stem=pl.col("name").str.replace(r"\.[^./]*$", ""),
+        rel_path=pl.lit(None, pl.String),
+        size=pl.lit(None, pl.Int64),
+    )
+    for pattern in pictures:
+        lost = pl.col("name").is_not_null() & pl.col("split").is_not_null() & pl.col("size").is_null()
+        wanted = rows.select(rel_path=pl.when(lost & ~pl.col("astray")).then(_address(pattern)))
         if wanted["rel_path"].null_count() == rows.height:
             break
-        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted, known)
-        there = found["size"].is_not_null() | pl.lit(number == 0)
+        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted, ahead)
+        better = found["size"].is_not_null() | rows["rel_path"].is_null()
         rows = rows.with_columns(
-            rel_path=pl.when(there).then(pl.coalesce(found["rel_path"], "rel_path")).otherwise("rel_path"),
+            rel_path=pl.when(better).then(pl.coalesce(found["rel_path"], "rel_path")).otherwise("rel_path"),
             size=pl.coalesce("size", found["size"]),
         )
-    name = pl.when(pl.lit("{name}" in pictures[0])).then("name").otherwise(pl.col("rel_path").str.extract(r"([^/!]*)$"))
-    lost = pl.coalesce("rel_path", "name", "file")
-    return rows.with_columns(rel_path=lost, name=pl.coalesce(name, "name")).drop("stem", "file")
+    name = pl.col("name") if "{name}" in pictures[0] else pl.col("rel_path").str.extract(r"([^/!]*)$")
+    rel_path = pl.coalesce(pl.when("astray").then("name"), "rel_path", "name", "file")
+    return rows.with_columns(rel_path=rel_path, name=pl.coalesce(name, "name")).drop("stem", "file", "astray")
 
 
 def _address(pattern: str) -> pl.Expr:
     """Return the address a pattern gives each row."""
     pieces: list[pl.Expr] = []
     for piece in pattern.removeprefix("**/").replace("{", "\0{").replace("}", "}\0").split("\0"):
-        if piece:
-            pieces.append(pl.col(piece[1:-1]) if piece.startswith("{") else pl.lit(piece))
+        if piece.startswith("{"):
+            if piece[1:-1] not in PARTS:
+                raise FerError(pattern, f"unknown part {piece}", did_you_mean(piece[1:-1], PARTS))
+            pieces.append(pl.col(piece[1:-1]))
+        elif piece:
+            pieces.append(pl.lit(piece))
     return pl.concat_str(pieces)
 
 
-def _there(tree: Tree, wanted: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _there(tree: Tree, wanted: pl.DataFrame, ahead: Future[pl.DataFrame]) -> pl.DataFrame:
     """Return the wanted addresses with the sizes of the files there, asking the disk for those not known."""
-    found = wanted.join(known, on="rel_path", how="left", maintain_order="left")
+    found = wanted.join(ahead.result(), on="rel_path", how="left", maintain_order="left")
     rest = found.select(pl.when(pl.col("size").is_null()).then("rel_path"))["rel_path"]
     if rest.null_count() < rest.len():
         found = found.with_columns(size=pl.coalesce("size", tree.sizes(rest)))
