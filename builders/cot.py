@@ -47,7 +47,7 @@ class Asking(NamedTuple):
 
 def plan(build: Build, *, teacher: str | None = None) -> Plan:
     """Return what the cot stage would make with a teacher now."""
-    entry = load.load_teacher(teacher or build.settings.teacher)
+    entry = _entry(build, teacher)
     needs = measure.plan(build).key if _wants_measures(entry) else faces.plan(build).key
     return Plan(
         stage="cot",
@@ -68,7 +68,7 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
 
 def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64) -> Report:
     """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
-    entry = load.load_teacher(teacher or build.settings.teacher)
+    entry = _entry(build, teacher)
     bind.bind(trace, build.settings.recipe.trace_checks)
     asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency)
     if entry.kind != "geometry":
@@ -184,6 +184,14 @@ def _ask_all(build: Build, teacher: Teacher, pieces: Sequence[Slice], asking: As
 
     build.began("ask")
     teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
+
+
+def _entry(build: Build, teacher: str | None) -> TeacherEntry:
+    """Return the teacher's entry, its sampling seed set to the build's where it takes one."""
+    entry = load.load_teacher(teacher or build.settings.teacher)
+    if "seed" not in entry.sampling:
+        return entry
+    return entry.model_copy(update={"sampling": {**entry.sampling, "seed": build.settings.seed}})
 
 
 def _wants_measures(entry: TeacherEntry) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ def open_picture(row: Row, base: Path) -> bytes:
         return read_picture(base, row["rel_path"])
     except FileNotFoundError:
         raise images.PictureError("missing picture", "it was there when the release was listed") from None
-    except (OSError, KeyError, ValueError, NotImplementedError, RuntimeError) as err:
+    except (OSError, KeyError, ValueError, NotImplementedError, RuntimeError, zlib.error) as err:
         raise images.PictureError("unreadable", images.describe(err)) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ferbuild.builders.errors import FerError
@@ -13,11 +13,11 @@ from ferbuild.builders.errors import FerError
 
 @contextmanager
 def durable(path: Path) -> Iterator[Path]:
-    """Give `<path>.part` to write to; on leaving the block sync it and move it to `path`.
+    """Give `<path>.<pid>.part` to write to; on leaving the block sync it and move it to `path`.
 
     On a fault the part is removed. A full disk or a forbidden folder becomes a FerError.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -28,7 +28,8 @@ def durable(path: Path) -> Iterator[Path]:
         hint = "free some space, or name another folder; what was finished before is kept"
         raise FerError(path, f"cannot be written: {err.strerror or err}", hint) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -19,9 +19,8 @@ from ferbuild.manifests.schema import Picture
 Pixels = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0..255."""
 
-Image.MAX_IMAGE_PIXELS = None  # the policy's own bound is checked before any pixel is decoded
 
-
+_PIXELS = re.compile(r"\d+ pixels")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -66,10 +65,12 @@ def decode(data: bytes, *, max_pixels: int) -> Pixels:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as picture:
                 if picture.width * picture.height > max_pixels:
-                    raise PictureError("too many pixels", f"{picture.width}x{picture.height}")
+                    raise PictureError("too many pixels", f"{picture.width * picture.height} pixels")
                 return _upright_rgb(picture)
     except PictureError:
         raise
+    except Image.DecompressionBombError as err:  # Pillow's own bound, before ours is asked
+        raise PictureError("too many pixels", " ".join(_PIXELS.findall(str(err))[:1])) from None
     except Exception as err:
         raise PictureError(_reason(err), describe(err)) from None
 

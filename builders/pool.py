@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,7 +29,7 @@ def each(call: Callable[[T], R], items: Sequence[T], *, workers: int, stage: str
         return
     # A forked child would inherit the locks of polars' and OpenCV's threads; a fresh one does not.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_leave_ctrl_c_to_the_parent)
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_follow_the_parent)
     try:
         yield from _drain(pool, call, items, 2 * workers)
     except BrokenProcessPool:
@@ -52,5 +55,14 @@ def _drain(pool: ProcessPoolExecutor, call: Callable[[T], R], items: Sequence[T]
             yield future.result()
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with it however it ends: an orphan would write beside the next run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -7,6 +7,7 @@ given once, here; a stage may add columns, it never renames one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -26,6 +27,9 @@ VOTE_WORDS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
 """The order of the ten numbers in `votes`: the columns of the FERPlus vote files."""
+
+SPLITS = ("train", "validation", "test")
+"""What a release's splits are called, whatever it calls them; a manifest says which is its benchmark's."""
 
 CANONICAL = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """The label words shared by all sources; a row keeps its source's own word beside it."""
@@ -174,10 +178,17 @@ class Batch(NamedTuple):
     kept: Mapping[str, pa.Table]
     """Split name to rows."""
     drops: pa.Table
-    findings: Mapping[str, int] = {}
+    findings: Mapping[str, int] = MappingProxyType({})
     """Faults of rows that had to be kept (a benchmark's): what, and how many."""
     unanswered: int = 0
     """Dropped rows that another run may still keep, since a teacher gave up on them."""
+    made_of: int | None = None
+    """Rows that were kept, where one of them becomes several rows or none; default: the rows of `kept`."""
+
+    @property
+    def taken(self) -> int:
+        """Rows that went in and were kept."""
+        return sum(table.num_rows for table in self.kept.values()) if self.made_of is None else self.made_of
 
 
 def face_id(source: str, rel_path: str, box: Sequence[float] | None) -> str:

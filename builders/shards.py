@@ -16,13 +16,10 @@ import pyarrow as pa
 
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import durable, write_text
-from ferbuild.builders.record import IMAGE
+from ferbuild.builders.record import IMAGE, SPLITS
 
 BATCH_ROWS = 100
 """Rows of a record batch: small enough that reading one row of pictures does not touch thousands."""
-
-SPLIT_ORDER = ("train", "validation", "test")
-
 
 class Slice(NamedTuple):
     """Some rows of one shard, cheap to send to another process."""
@@ -123,7 +120,7 @@ def lay_out(
 
 def ordered(splits: Iterable[str]) -> list[str]:
     """Return split names as train, validation, test, then the others as they came."""
-    rank = {split: at for at, split in enumerate(SPLIT_ORDER)}
+    rank = {split: at for at, split in enumerate(SPLITS)}
     return sorted(splits, key=lambda split: rank.get(split, len(rank)))
 
 

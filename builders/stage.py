@@ -50,6 +50,8 @@ class Plan:
     options: Mapping[str, Any]
     inputs: Sequence[str]
     """Keys of the stages and digests of the releases it reads."""
+    about: str = ""
+    """What the dataset is, for its README."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Options that came from the command line, so that `status` can ask for the same plan again."""
     shard_bytes: int = 500_000_000
@@ -71,7 +73,10 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a stage did with its rows: `rows_in` = `kept` + the sum of `dropped`, always."""
+    """What a stage did with its rows: `rows_in` = `kept` + the sum of `dropped`, always.
+
+    `splits` counts the rows written, which are more than `kept` where a stage makes several of one.
+    """
 
     stage: str
     rows_in: int
@@ -99,8 +104,16 @@ class Report:
         return found | ({"findings": dict(self.findings)} if self.findings else {})
 
 
-def read_report(folder: Path) -> tuple[Report, str, dict[str, str]] | None:
-    """Return the report, key and flags in a stage's folder, or None where there is none whole."""
+class Built(NamedTuple):
+    """What a stage's folder says of itself."""
+
+    report: Report
+    key: str
+    flags: dict[str, str]
+
+
+def read_report(folder: Path) -> Built | None:
+    """Return what is in a stage's folder, or None where there is none whole."""
     try:
         data = json.loads((folder / "stage.json").read_text())
         report = Report(
@@ -114,7 +127,7 @@ def read_report(folder: Path) -> tuple[Report, str, dict[str, str]] | None:
             complete=data["complete"],
             reused=True,
         )
-        return report, data["key"], data["flags"]
+        return Built(report, data["key"], data["flags"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -123,7 +136,7 @@ def current(plan: Plan) -> Report | None:
     """Return the report of what is on disk where it is whole and made by this very plan."""
     _finish_swap(plan.out)
     found = read_report(plan.out)
-    return found[0] if found and found[1] == plan.key and found[0].complete else None
+    return found.report if found and found.key == plan.key and found.report.complete else None
 
 
 def run(
@@ -186,19 +199,23 @@ class _Parts:
         return self.plan.out.with_name(f"{self.plan.out.name}.parts") / self.plan.key
 
     def done(self, name: str) -> bool:
-        return (self.folder / f"{name}.drops.arrow").exists()
+        """Tell whether a job need not run again; one that a teacher left rows of unanswered must."""
+        if not (self.folder / f"{name}.drops.arrow").exists():
+            return False
+        return not json.loads((self.folder / f"{name}.json").read_text())["unanswered"]
 
     def write(self, name: str, batch: Batch) -> None:
         for split, table in batch.kept.items():
             shards.write_stream(self.folder / f"{name}.kept.{split}.arrow", [table], self.plan.schema)
-        notes = {"findings": dict(batch.findings), "unanswered": batch.unanswered}
+        notes = {"findings": dict(batch.findings), "unanswered": batch.unanswered, "taken": batch.taken}
         write_text(self.folder / f"{name}.json", json.dumps(notes))
         shards.write_stream(self.folder / f"{name}.drops.arrow", [batch.drops], DROPS)
 
     def kept(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         for path in sorted(self.folder.glob("*.kept.*.arrow")):
-            found.setdefault(path.name.split(".")[2], []).append(path)
+            split = path.name.removesuffix(".arrow").partition(".kept.")[2]
+            found.setdefault(split, []).append(path)
         return found
 
     def drops(self) -> list[Path]:
@@ -242,11 +259,11 @@ def _count(plan: Plan, parts: _Parts, splits: Mapping[str, int], rows_in: int, f
     for table in shards.read_drops(fresh):
         dropped.update(table["reason"].to_pylist())
     findings: Counter[str] = Counter()
-    unanswered = 0
+    unanswered = kept = 0
     for note in parts.notes():
         findings.update(note["findings"])
         unanswered += note["unanswered"]
-    kept = sum(splits.values())
+        kept += note["taken"]
     if kept + dropped.total() != rows_in:
         raise FerError(
             plan.stage,

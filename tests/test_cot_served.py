@@ -95,3 +95,13 @@ def test_a_limited_build_pays_for_its_rows_once(project):
         assert answered(log) == full.json["in"]
     assert (project / "fer-data" / "replies.sqlite").exists()
     assert not (project / "fer-data" / "limited" / "replies.sqlite").exists()
+
+
+def test_another_seed_asks_anew(project):
+    log = project / "log"
+    with stub(log) as url:
+        first = fer_build("cot", "--endpoint", url, "--limit", 1, "--json", cwd=project).json["in"]
+        config = json.loads((project / "fer-build.yaml").read_text()) | {"seed": 1}
+        (project / "fer-build.yaml").write_text(json.dumps(config))
+        fer_build("cot", "--endpoint", url, "--limit", 1, "--json", cwd=project)
+        assert answered(log) == 2 * first

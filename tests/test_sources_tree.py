@@ -10,7 +10,7 @@ import trees
 from PIL import Image
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.sources import tree as trees_module
+from ferbuild.builders.sources import archives
 from ferbuild.builders.sources.tree import Tree, read_picture, virtual
 
 
@@ -148,7 +148,7 @@ def test_damaged_member(tmp_path: Path) -> None:
 
 
 def test_member_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trees_module, "MAX_MEMBER", 1000)
+    monkeypatch.setattr(archives, "MAX_MEMBER", 1000)
     with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.png", bytes(1001))
     with pytest.raises(ValueError, match="more than 1000"):

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def test_one_worker_or_two_give_the_same_bytes(tmp_path):
     assert digest(tmp_path / "1") == digest(tmp_path / "2")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path, workers):
+@pytest.mark.parametrize(("workers", "kill"), [("1", os.kill), ("2", os.killpg), ("2", os.kill)])
+def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path, workers, kill):
     whole = tmp_path / "whole"
     stage.run(plan(whole / "faces"), jobs(40), work, card=card)
     wanted = digest(whole / "faces")
@@ -76,7 +77,7 @@ def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path, workers):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         for _ in range(rng.randrange(1, 9)):
             process.stdout.readline()
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process.pid, signal.SIGKILL)
         process.wait()
     ticks = []
     report = stage.run(
@@ -85,6 +86,22 @@ def test_killed_at_any_moment_the_rerun_gives_the_same_bytes(tmp_path, workers):
     assert digest(killed / "faces") == wanted
     assert report.rows_in == 2000
     assert len(ticks) < 40, "the finished parts were made again"
+
+
+def test_workers_end_with_their_parent(tmp_path):
+    command = [sys.executable, str(SCRIPT), str(tmp_path), "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a worker outlived its parent")
 
 
 def test_ctrl_c_lets_running_parts_finish_and_the_rerun_goes_on(tmp_path):

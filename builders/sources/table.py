@@ -6,17 +6,15 @@ is lost without a reason.
 
 from __future__ import annotations
 
-import csv
-import mmap
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import polars as pl
 
 from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.sources.lines import read_lines
 from ferbuild.builders.sources.listing import Found, refuse
 from ferbuild.builders.sources.tree import UNSAFE, Tree
 from ferbuild.manifests.schema import Source
@@ -26,9 +24,6 @@ Boxes = Literal["xywh", "xyxy", "tlrb"]
 
 ANY = "*"
 PARTS = ("name", "stem", "split")
-
-NOWHERE = "\x1f"
-"""A separator no table uses: with it every line is one field."""
 
 
 def read(
@@ -68,7 +63,7 @@ def read(
             if (file := _first(tree, patterns)) is None:
                 continue
             pool.submit(tree.sha256, file)
-            lines = _lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
+            lines = read_lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
             rows = _rows(lines, fields, box, box_form, file)
             if mixup:
                 refuse(rows, tree.root / file, **mixup)
@@ -82,10 +77,20 @@ def read(
 
 def _look_ahead(tree: Tree, pattern: str) -> pl.DataFrame:
     """Return the files where the first pattern looks, found while the label tables are read."""
-    folder = pattern.partition("{")[0].rpartition("/")[0]
-    fixed = folder and tree.has(f"{folder}/") and not pattern.startswith("**/")
     # a tree of its own: what is odd about files that no label line names is no fault of the release
-    return Tree(tree.root).files(*([folder] if fixed else ["\0"]), in_order=False)
+    ahead = Tree(tree.root)
+    return ahead.files(_folder(pattern) or "\0", in_order=False)
+
+
+def _folder(pattern: str) -> str:
+    """Return the folder below which a pattern's addresses lie, empty where it names none."""
+    return "" if pattern.startswith("**/") else pattern.partition("{")[0].rpartition("/")[0]
+
+
+def _worth(tree: Tree, pattern: str) -> bool:
+    """Say whether a pattern can lead anywhere: its first folder or archive is there."""
+    folder = _folder(pattern).partition(".zip!")
+    return folder[0] == "" or tree.has(folder[0] + folder[1].removesuffix("!"))
 
 
 def _first(tree: Tree, patterns: str | Sequence[str]) -> str | None:
@@ -93,98 +98,6 @@ def _first(tree: Tree, patterns: str | Sequence[str]) -> str | None:
         if found := tree.glob(pattern):
             return found[0]
     return None
-
-
-def _lines(path: Path, columns: Sequence[str] | None, separator: str, wanted: Sequence[str]) -> pl.DataFrame:
-    """Return the wanted columns of a table as text, with `line` (from 1) and, for a bad line, its `text`.
-
-    The file is taken line by line, so that a stray quote or a missing comma spoils one row and no more.
-    """
-    lines = pl.scan_csv(
-        _without_separator(path),
-        has_header=False,
-        separator=NOWHERE,
-        quote_char=None,
-        schema={"text": pl.String},
-        encoding="utf8-lossy",
-        truncate_ragged_lines=True,
-        row_index_name="line",
-        row_index_offset=1,
-        raise_if_empty=False,
-        glob=False,
-    ).filter(pl.col("text").str.strip_chars() != "")
-    skip = 0
-    if columns is None:
-        first = lines.head(1).collect()
-        if first.is_empty():
-            raise FerError(path, "is empty", "copy it again from the release")
-        skip, columns = 1, [name.strip() for name in _cells(first["text"][0], separator)]
-    where = _columns(path, columns, wanted)
-    last = len(columns) - 1
-    cell = pl.col("cells").struct
-    table = (
-        lines.slice(skip)
-        .with_columns(cells=_cut(separator).str.split_exact(separator, last + 1))
-        .with_columns(bad=cell[last].is_null() | cell[last + 1].is_not_null())
-        .select(
-            "line",
-            "bad",
-            text=pl.when(pl.col("bad") | pl.col("text").str.contains('"', literal=True)).then("text"),
-            **{name: cell[at] for name, at in where.items()},
-        )
-        .collect()
-    )
-    return _quoted(table, separator, last + 1, where)
-
-
-def _without_separator(path: Path) -> Path | bytes:
-    """Return the file, or its bytes with NOWHERE made unreadable where it holds that character after all."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return path
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data.find(NOWHERE.encode()) < 0:
-                return path
-    return path.read_bytes().replace(NOWHERE.encode(), "\N{REPLACEMENT CHARACTER}".encode())
-
-
-def _cut(separator: str) -> pl.Expr:
-    """Return the line as it is split: without blanks around it, and with single ones where blanks separate."""
-    text = pl.col("text").str.strip_chars()
-    return text.str.replace_all(r"\s+", " ") if separator == " " else text
-
-
-def _columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Return where each wanted column stands; FerError for one that is not there."""
-    places = {name.strip().casefold(): at for at, name in enumerate(columns)}
-    for name in wanted:
-        if name.casefold() not in places:
-            raise FerError(path, f"no column {name!r}", did_you_mean(name, [*columns]))
-    return {name: places[name.casefold()] for name in wanted}
-
-
-def _quoted(table: pl.DataFrame, separator: str, count: int, where: Mapping[str, int]) -> pl.DataFrame:
-    """Return `table` with the lines that hold a quote read as csv; there are few, or none, in most releases."""
-    quoted = pl.col("text").str.contains('"', literal=True).fill_null(False)
-    found = table.filter(quoted)
-    if found.is_empty():
-        return table
-    rows = [_cells(text, separator) for text in found["text"]]
-    good = [len(row) == count for row in rows]
-    again = {name: [row[at] if fit else None for row, fit in zip(rows, good, strict=True)]
-             for name, at in where.items()}  # fmt: skip
-    better = pl.DataFrame({"line": found["line"], "bad": [not fit for fit in good], "text": found["text"], **again})
-    better = better.cast(table.schema)
-    return pl.concat([table.filter(~quoted), better]).sort("line")
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    if separator == " ":
-        return line.split()
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return []
 
 
 def _rows(
@@ -285,12 +198,14 @@ def _find(tree: Tree, rows: pl.DataFrame, pictures: Sequence[str], ahead: Future
         rel_path=pl.lit(None, pl.String),
         size=pl.lit(None, pl.Int64),
     )
-    for pattern in pictures:
+    for number, pattern in enumerate(pictures):
+        if number and not _worth(tree, pattern):
+            continue
         lost = pl.col("name").is_not_null() & pl.col("split").is_not_null() & pl.col("size").is_null()
         wanted = rows.select(rel_path=pl.when(lost & ~pl.col("astray")).then(_address(pattern)))
         if wanted["rel_path"].null_count() == rows.height:
             break
-        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, wanted, ahead)
+        found = _anywhere(tree, wanted) if pattern.startswith("**/") else _there(tree, pattern, wanted, ahead)
         better = found["size"].is_not_null() | rows["rel_path"].is_null()
         rows = rows.with_columns(
             rel_path=pl.when(better).then(pl.coalesce(found["rel_path"], "rel_path")).otherwise("rel_path"),
@@ -314,11 +229,11 @@ def _address(pattern: str) -> pl.Expr:
     return pl.concat_str(pieces)
 
 
-def _there(tree: Tree, wanted: pl.DataFrame, ahead: Future[pl.DataFrame]) -> pl.DataFrame:
+def _there(tree: Tree, pattern: str, wanted: pl.DataFrame, ahead: Future[pl.DataFrame]) -> pl.DataFrame:
     """Return the wanted addresses with the sizes of the files there, asking the disk for those not known."""
     found = wanted.join(ahead.result(), on="rel_path", how="left", maintain_order="left")
     rest = found.select(pl.when(pl.col("size").is_null()).then("rel_path"))["rel_path"]
-    if rest.null_count() < rest.len():
+    if rest.null_count() < rest.len() and _worth(tree, pattern):
         found = found.with_columns(size=pl.coalesce("size", tree.sizes(rest)))
     return found
 

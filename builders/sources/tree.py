@@ -20,21 +20,16 @@ from pathlib import Path
 import polars as pl
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.sources.archives import UNSAFE, is_junk, member_size, members, read_member, virtual
 from ferbuild.builders.sources.pixel_rows import row_png, row_size
+
+__all__ = ["PICTURES", "UNSAFE", "Tree", "read_picture", "virtual"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
-UNSAFE = r"(?i)(?:^|\.zip!)(?:[/\\]|[a-z]:)|(?:^|[/\\]|\.zip!)\.\.(?:[/\\]|$)|\x00"
-"""Matches an address that is absolute, climbs out of its folder or holds a NUL."""
-
-MAX_MEMBER = 1 << 28
-"""Bytes an archive member may unpack to; a picture is far below, a decompression bomb above."""
-
 _MEMBER = re.compile(r"(.*?\.zip)!(.+)", re.IGNORECASE | re.DOTALL)
 _ROW = re.compile(r"(.*\.csv)#(\d+)", re.IGNORECASE | re.DOTALL)
-_KIND, _FILE = 0o170000, stat.S_IFREG
 _UNSAFE = re.compile(UNSAFE)
-_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -152,7 +147,7 @@ class Tree:
         """Return the size of an archive member or the bytes of a table row, None where there is none."""
         try:
             if member := _MEMBER.fullmatch(rel_path):
-                return _archive(self.root / member[1]).getinfo(member[2]).file_size
+                return member_size(self.root / member[1], member[2])
             table, _, row = rel_path.rpartition("#")
             return row_size(self.root / table, int(row))
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
@@ -181,7 +176,7 @@ class Tree:
 
     def _expand(self, base: str, parts: list[str], *, folder_only: bool) -> Iterator[str]:
         head, rest = parts[0], parts[1:]
-        names = _matching(self._names(base), head) if _MAGIC.search(head) else [head]
+        names = filter(_compiled(head).match, self._names(base)) if _MAGIC.search(head) else [head]
         for name in names:
             path = f"{base}/{name}" if base else name
             if rest:
@@ -207,43 +202,31 @@ class Tree:
                         if not (name.isascii() or _readable(name)):
                             self.faults[prefix + ascii(name)] = ("unreadable name", "not UTF-8")
                         elif suffix in suffixes and name[0] != ".":
-                            try:
-                                found = entry.stat()
-                            except OSError:
-                                continue  # a dangling or circular link
-                            if found.st_mode & _KIND == _FILE:
+                            if (size := _file_size(entry)) is not None:
                                 paths.append(prefix + name)
-                                sizes.append(found.st_size)
+                                sizes.append(size)
                         elif suffix == ".zip" and entry.is_file():
                             self._walk_zip(prefix + name, suffixes, paths, sizes)
-                        elif not _junk(name) and _is_folder(entry) and (longer := _deeper(chain, entry)):
+                        elif not is_junk(name) and _is_folder(entry) and (longer := _deeper(chain, entry)):
                             todo.append((prefix + name, longer))
             except OSError as err:
                 self.faults[folder] = ("unreadable folder", err.strerror or str(err))
 
     def _walk_zip(self, path: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
         try:
-            members = _archive(self.root / path).infolist()
+            found = members(self.root / path)
         except (OSError, ValueError, zipfile.BadZipFile) as err:
             self.faults[path] = ("unreadable archive", str(err))
             return
-        for member in members:
-            name = member.filename
-            if member.is_dir() or not name.lower().endswith(tuple(suffixes)):
-                continue
-            if any(_junk(part) for part in re.split(r"[/\\]", name) if part not in ("", "..")):
-                continue
+        for name, size in found:
             address = f"{path}!{name}"
+            if not name.lower().endswith(tuple(suffixes)):
+                continue
             if _UNSAFE.search(address):
                 self.faults[address] = ("unsafe path", "archive member outside the archive")
             else:
                 paths.append(address)
-                sizes.append(member.file_size)
-
-
-def virtual(column: str = "rel_path") -> pl.Expr:
-    """Return the address as if every archive were a folder: `.zip!` reads as "/"."""
-    return pl.col(column).str.replace_all(r"(?i)\.zip!", "/").str.replace_all("\\", "/", literal=True)
+                sizes.append(size)
 
 
 def read_picture(base: Path, rel_path: str) -> bytes:
@@ -254,49 +237,19 @@ def read_picture(base: Path, rel_path: str) -> bytes:
     if _UNSAFE.search(rel_path):
         raise ValueError(f"{rel_path!r} leaves the release")
     if member := _MEMBER.fullmatch(rel_path):
-        return _read_member(base / member[1], member[2])
+        return read_member(base / member[1], member[2])
     if row := _ROW.fullmatch(rel_path):
         return row_png(base / row[1], int(row[2]))
     return (base / rel_path).read_bytes()
 
 
-def _read_member(archive: Path, name: str) -> bytes:
-    try:
-        file = _archive(archive)
-        if file.getinfo(name).file_size > MAX_MEMBER:
-            raise ValueError(f"{name} unpacks to more than {MAX_MEMBER} bytes")
-        return file.read(name)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as err:
-        raise OSError(f"{archive.name}!{name}: {err}") from None  # damaged, encrypted or packed in an odd way
-
-
-def _archive(path: Path) -> zipfile.ZipFile:
-    found = path.stat()
-    return _open_archive(str(path), found.st_size, found.st_mtime_ns, os.getpid())
-
-
-@lru_cache(maxsize=16)
-def _open_archive(path: str, _size: int, _time: int, _process: int) -> zipfile.ZipFile:
-    """Keep an archive open while it stays the same; a forked worker must not share the file position."""
-    return zipfile.ZipFile(path)
-
-
-def _junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
-
-
 def _proper(name: str) -> bool:
-    return not _junk(name) and _readable(name)
+    return not is_junk(name) and _readable(name)
 
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern))
-
-
-def _matching(names: list[str], pattern: str) -> list[str]:
-    match = _compiled(pattern).match
-    return [name for name in names if match(name)]
 
 
 def _file_size(entry: os.DirEntry[str]) -> int | None:
