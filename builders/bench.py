@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from ferbuild.builders import faces, images
 from ferbuild.builders.build import Build
+from ferbuild.builders.columns import own_copy
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
@@ -25,6 +26,8 @@ from ferbuild.builders.stage import PART_ROWS, Job, Plan, Report
 from ferbuild.manifests.schema import Benchmark, Picture
 
 VERSION = 1
+FOLDER = "ferbench"
+ABOUT = "FERBench, built from the benchmark splits of its sources: one question a picture, none left out."
 
 
 class Prompts(NamedTuple):
@@ -67,11 +70,13 @@ def read_prompts(files: Sequence[Path]) -> Prompts | None:
 def plan(build: Build, *, prompts: str = "") -> Plan:
     """Return what the bench stage would make of the releases now; `prompts` is the digest of published prompts."""
     settings = build.settings
-    asked = {r.source.name: question_of(r.source, settings.recipe.question) for r in settings.releases}
+    marked = [r.source for r in settings.releases if r.source.benchmark]
+    asked = {source.name: question_of(source, settings.recipe.question) for source in marked}
     return Plan(
         stage="bench",
         version=VERSION,
-        out=settings.work / "ferbench",
+        out=settings.work / FOLDER,
+        about=ABOUT,
         schema=FERBENCH,
         options={
             "questions": as_options(asked),
@@ -79,7 +84,7 @@ def plan(build: Build, *, prompts: str = "") -> Plan:
             "max_pixels": settings.recipe.picture.max_pixels,
             "limit": settings.limit,
         },
-        inputs=build.digests,
+        inputs=[digest for digest in build.digests if digest.partition(":")[0] in asked],
         flags={"prompts": prompts},
         shard_bytes=settings.recipe.shard_bytes,
     )
@@ -109,7 +114,7 @@ def _jobs(build: Build, prompts: Prompts | None) -> list[Job]:
         question = question_of(listing.source, build.settings.recipe.question)
         version = f"file:{prompts.digest}" if prompts and texts else question.version
         for start in range(0, rows.num_rows, PART_ROWS):
-            piece, names = rows.slice(start, PART_ROWS), paths[start : start + PART_ROWS]
+            piece, names = own_copy(rows, start, PART_ROWS), paths[start : start + PART_ROWS]
             own = {name: texts[name] for name in names if name in texts}
             jobs.append(Job(len(names), Asked(listing.base, mark.set, question, own, version, names, piece)))
     return jobs

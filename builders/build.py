@@ -31,7 +31,7 @@ class Build:
 
     @cached_property
     def listings(self) -> tuple[Listing, ...]:
-        """The rows of every release, in the recipe's order of sources; of a limited build, the first by id."""
+        """The rows of every release, in the recipe's order of sources."""
         if not self.settings.releases:
             hint = "name at least one release under `sources:`; `fer-build init --find DIR` looks for them"
             raise FerError("fer-build.yaml", "no sources", hint)

@@ -7,31 +7,16 @@ import yaml
 from ferbuild.builders.shards import front_matter
 from ferbuild.builders.stage import Plan, Report
 
-ABOUT = {
-    "faces": "Faces from facial-expression releases, decoded, cut out and hashed; one row a face.",
-    "measure": "Detector and face-mesh measures of the training faces, joined to `faces` by `id`.",
-    "cot": "A teacher's reasoning about the expression in a face, kept where its answer agrees with the label.",
-    "rlvr": "Questions about the expression in a face, with an answer a program can check.",
-    "bench": "FERBench, built from the test splits of its sources: one question a picture.",
-}
-
 LOCAL = (
-    "This is the local edition: it holds pictures that their owners do not allow anyone to pass on. "
-    "Do not upload this folder as it is."
-)
-
-BASELINE = (
-    "The reasoning was written by the embedded `geometry` baseline: a program that measures a face mesh. "
-    "It is here for trying and testing the tool. It is not a model's reasoning, and no dataset to train on."
+    "This is the local edition. It may hold pictures that their owners do not allow anyone to pass on: "
+    "do not upload this folder as it is."
 )
 
 
 def local(report: Report, plan: Plan) -> str:
     """Return the README of a stage's folder. It depends on the plan and the counts alone."""
     head = yaml.safe_dump(front_matter(plan.schema, list(report.splits), plan.key), sort_keys=False)
-    body = [f"# {plan.out.name}", ABOUT[plan.stage], LOCAL]
-    if plan.flags.get("teacher") == "geometry":
-        body.append(BASELINE)
+    body = [f"# {plan.out.name}", plan.about, LOCAL]
     body += [_table("split", "rows", report.splits), f"in {report.rows_in} = kept {report.kept} + dropped:"]
     body.append(_table("dropped because", "rows", report.dropped))
     if report.findings:

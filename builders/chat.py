@@ -13,17 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ferbuild.builders.magic import picture_kind
 from ferbuild.builders.replies import Reply
-
-PICTURES = {
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"\xff\xd8\xff": "jpeg",
-    b"GIF8": "gif",
-    b"BM": "bmp",
-    b"II*\x00": "tiff",
-    b"MM\x00*": "tiff",
-}
-"""First bytes of a picture file, and its MIME subtype."""
 
 LONGEST_WAIT_S = 300.0
 _DETAIL = 300  # characters of a server's complaint that are kept
@@ -49,12 +40,10 @@ class Fault(NamedTuple):
 
 def data_url(picture: bytes) -> str:
     """Return an encoded picture as a data: URL; ValueError where its first bytes are of no known format."""
-    for magic, kind in PICTURES.items():
-        if picture.startswith(magic):
-            return f"data:image/{kind};base64,{b64encode(picture).decode()}"
-    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
-        return f"data:image/webp;base64,{b64encode(picture).decode()}"
-    raise ValueError("the picture is in no format that a chat server takes")
+    kind = picture_kind(picture)
+    if kind is None:
+        raise ValueError("the picture is in no format that a chat server takes")
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
 
 
 def read_reply(body: bytes) -> Said | Fault:

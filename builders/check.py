@@ -11,6 +11,7 @@ import polars as pl
 
 from ferbuild.builders import faces, images
 from ferbuild.builders.build import Build
+from ferbuild.builders.record import SPLITS
 from ferbuild.builders.sources.listing import Listing
 
 
@@ -25,6 +26,7 @@ class SplitCount:
     expected_total: int | None
     missing: int
     """Rows whose picture is not on disk."""
+    dropped: Mapping[str, int]
 
     @property
     def agrees(self) -> bool | None:
@@ -41,8 +43,9 @@ class Checked:
     listing: Listing
     splits: tuple[SplitCount, ...]
     dropped: Mapping[str, int]
+    """Of all splits, and of rows whose split nothing tells."""
     unreadable: Mapping[str, int]
-    """Drop reason to pictures; only after a deep check."""
+    """Reason to pictures; only after a deep check."""
 
 
 def check(build: Build, *, deep: bool = False) -> list[Checked]:
@@ -82,6 +85,7 @@ def _source_json(one: Checked) -> dict[str, Any]:
                 "found": dict(count.found),
                 "expected": dict(count.expected) if count.expected is not None else None,
                 "missing_pictures": count.missing,
+                "dropped": dict(count.dropped),
                 "agrees": count.agrees,
             }
             for count in one.splits
@@ -91,20 +95,24 @@ def _source_json(one: Checked) -> dict[str, Any]:
 
 def _check(listing: Listing, build: Build, deep: bool) -> Checked:
     frame = pl.DataFrame(listing.rows.select(["split", "label", "size"]))
-    splits = [split for split in ("train", "validation", "test") if split in set(frame["split"])]
-    counts = tuple(_count(listing, frame.filter(pl.col("split") == split), split) for split in splits)
-    dropped = Counter(listing.drops["reason"].to_pylist())
+    drops = pl.DataFrame(listing.drops.select(["split", "reason"]))
+    splits = [split for split in SPLITS if split in set(frame["split"]) | set(drops["split"])]
+    counts = tuple(_count(listing, frame, drops, split) for split in splits)
+    dropped = Counter(drops["reason"].to_list())
     unreadable = _open_all(listing, build) if deep else Counter[str]()
     return Checked(listing, counts, dict(sorted(dropped.items())), dict(sorted(unreadable.items())))
 
 
-def _count(listing: Listing, frame: pl.DataFrame, split: str) -> SplitCount:
+def _count(listing: Listing, frame: pl.DataFrame, drops: pl.DataFrame, split: str) -> SplitCount:
     source, rule = listing.source, listing.rule
+    frame = frame.filter(pl.col("split") == split)
+    reasons = Counter(drops.filter(pl.col("split") == split)["reason"].to_list())
     words = dict(frame.group_by("label").len().iter_rows())
     expected = source.expected.get(rule, {}).get(split)
     total = sum(expected.values()) if expected else source.totals.get(rule, {}).get(split)
     found = {word: words[word] for word in sorted(words, key=_rank(source.candidates))}
-    return SplitCount(split, found, expected, frame.height, total, frame["size"].null_count())
+    dropped = dict(sorted(reasons.items()))
+    return SplitCount(split, found, expected, frame.height, total, frame["size"].null_count(), dropped)
 
 
 def _rank(words: list[str]) -> Any:
@@ -113,13 +121,13 @@ def _rank(words: list[str]) -> Any:
 
 
 def _open_all(listing: Listing, build: Build) -> Counter[str]:
-    """Open and decode every picture of a release; return what is wrong with those that fail."""
+    """Open and decode every picture of a release, of a limited build the first; return what is wrong with some."""
     found: Counter[str] = Counter()
     picture = build.settings.recipe.picture
-    total = listing.rows.num_rows
-    for at, row in enumerate(listing.rows.to_pylist()):
+    rows = build.chosen(listing.rows)
+    for at, row in enumerate(rows.to_pylist()):
         if build.tick and at % 100 == 0:
-            build.tick(f"open {listing.source.name}", at, total)
+            build.tick(f"open {listing.source.name}", at, rows.num_rows)
         try:
             images.decode(faces.open_picture(row, listing.base), max_pixels=picture.max_pixels)
         except images.PictureError as err:

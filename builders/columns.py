@@ -24,6 +24,12 @@ def provenance(faces: pa.Table) -> pa.Array:
     return one_each(pa.StructArray.from_arrays(columns, fields=list(fields)))
 
 
+def own_copy(table: pa.Table, start: int, rows: int) -> pa.Table:
+    """Return some rows in buffers of their own: a slice would be pickled with the whole table behind it."""
+    stop = min(start + rows, table.num_rows)
+    return table.take(pa.array(np.arange(start, stop)))
+
+
 def spread(values: list[object], kind: pa.DataType, which: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return `values[i]` for every i of `which` (int), as an array of `kind`."""
     return pa.array(values, type=kind).take(which)

@@ -11,7 +11,6 @@ import yaml
 from pydantic import Field
 
 from ferbuild.builders.errors import FerError, did_you_mean
-from ferbuild.builders.files import write_text
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Recipe, Source, SourceEntry, Strict
 
@@ -92,8 +91,8 @@ def read_settings(
     )
 
 
-def write_config(path: Path, values: Mapping[str, Any]) -> None:
-    """Write fer-build.yaml with a comment beside each key; FerError where there is one already."""
+def config_text(values: Mapping[str, Any]) -> str:
+    """Return a fer-build.yaml with a comment beside each key, defaults where `values` has none."""
     lines = [
         "# What fer-build works on. Paths may be relative to this file; `fer-build check` tells what it finds.",
         f"work: {_quoted(values.get('work', 'fer-data'))}        # datasets, drops and paid replies",
@@ -108,7 +107,7 @@ def write_config(path: Path, values: Mapping[str, Any]) -> None:
     lines += [f"  # {name}: /path/to/it" for name in missing]
     if not found:
         lines[5] = "sources: {}   # name: folder, one line a release you have"
-    write_text(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _quoted(value: str) -> str:

@@ -22,7 +22,7 @@ from ferbuild.builders.questions import Question, as_options, questions
 from ferbuild.builders.record import COT, MESSAGES, Batch, drop, drops_table
 from ferbuild.builders.sending import refuse_closed_pictures
 from ferbuild.builders.shards import Slice
-from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.stage import Job, Plan, Report
 from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.filters import answer, bind, trace
@@ -31,6 +31,12 @@ from ferbuild.manifests.schema import TeacherEntry
 
 VERSION = 1
 STYLE = "think"
+FOLDER = "cot"
+ABOUT = "A teacher's reasoning about the expression in a face, kept where its answer agrees with the label."
+BASELINE = (
+    " The reasoning was written by the embedded `geometry` baseline, a program that measures a face mesh. It is for"
+    " trying and testing the tool: it is not a model's reasoning, and no dataset to train on."
+)
 
 
 class Asking(NamedTuple):
@@ -48,11 +54,11 @@ class Asking(NamedTuple):
 def plan(build: Build, *, teacher: str | None = None) -> Plan:
     """Return what the cot stage would make with a teacher now."""
     entry = _entry(build, teacher)
-    needs = measure.plan(build).key if _wants_measures(entry) else faces.plan(build).key
+    needs = measure.plan(build).key if entry.baseline else faces.plan(build).key
     return Plan(
         stage="cot",
         version=VERSION,
-        out=build.settings.work / "cot",
+        out=build.settings.work / FOLDER,
         schema=COT,
         options={
             "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
@@ -61,7 +67,8 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
             "style": STYLE,
         },
         inputs=[needs],
-        flags={"teacher": entry.name},
+        about=ABOUT + (BASELINE if entry.baseline else ""),
+        flags={"teacher": teacher} if teacher else {},
         shard_bytes=build.settings.recipe.shard_bytes,
     )
 
@@ -70,13 +77,14 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
     """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
     entry = _entry(build, teacher)
     bind.bind(trace, build.settings.recipe.trace_checks)
-    asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency)
-    if entry.kind != "geometry":
-        refuse_closed_pictures(endpoints or entry.endpoints, build.listings, build.settings.own)
+    own = build.settings.own
+    asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency, own=own)
+    if not entry.baseline:
+        refuse_closed_pictures(endpoints or entry.endpoints, build.listings, own)
     if build.is_stale(faces.plan(build)):
         asked.ready()  # hours of faces are not spent to find that nobody answers
     upstream = faces.run(build)
-    measures = measure.run(build) if _wants_measures(entry) else None
+    measures = measure.run(build) if entry.baseline else None
     asking = Asking(
         entry=entry,
         store=build.settings.store,
@@ -86,9 +94,9 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
         measures=(measures.out, measure.plan(build).key) if measures else None,
     )
     jobs = training_rows.jobs(upstream.out, build.benchmarks)
-    todo = plan(build, teacher=entry.name)
+    todo = plan(build, teacher=teacher)
     if build.is_stale(todo):
-        _ask_all(build, asked, [job.work for job in jobs], asking)
+        _ask_all(build, asked, jobs, asking)
     return build.bring_up_to_date(todo, lambda: jobs, partial(trace_batch, asking=asking))
 
 
@@ -152,10 +160,10 @@ def _traces(table: pa.Table, texts: Sequence[str], asking: Asking) -> pa.Table:
     same: dict[str, Any] = {
         "style": STYLE,
         "teacher": entry.name,
-        "baseline": entry.kind == "geometry",
+        "model": entry.model,
+        "baseline": entry.baseline,
         "sampling": json.dumps(entry.sampling, sort_keys=True),
         "samples": 1,
-        "agreement": 1.0,
         "verdicts": [check.name for check in bind.bind(trace, asking.checks)],
     }
     columns = {name: table[name] for name in COT.names if name in table.schema.names}
@@ -166,21 +174,27 @@ def _traces(table: pa.Table, texts: Sequence[str], asking: Asking) -> pa.Table:
         "completion": pa.array([[{"role": "assistant", "content": text}] for text in texts], MESSAGES),
         "answer": pa.array(answers, pa.string()),
         "majority": pa.array(answers, pa.string()),
+        "agreement": _agreement(answers, table["label"].to_pylist()),
         "faces": provenance(table),
         "prompt_version": spread([q.version for q in asked], pa.string(), which),
     }
     return conform(columns, COT)
 
 
-def _ask_all(build: Build, teacher: Teacher, pieces: Sequence[Slice], asking: Asking) -> None:
+def _agreement(answers: Sequence[str | None], labels: Sequence[str]) -> pa.Array:
+    """Return, for every row, the share of its samples that answer with the label."""
+    return pa.array([float(a == b) for a, b in zip(answers, labels, strict=True)], pa.float32())
+
+
+def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
     """Have the teacher get every reply that is not there yet."""
     if teacher.baseline:
         return
-    total = sum(piece.rows for piece in pieces)
+    total = sum(job.rows for job in jobs)
 
     def all_requests() -> Iterator[Request]:
-        for piece in pieces:
-            yield from requests(training_rows.read(piece, asking.benchmarks), piece.split, asking)
+        for job in jobs:
+            yield from requests(training_rows.read(job.work, asking.benchmarks), job.work.split, asking)
 
     build.began("ask")
     teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
@@ -192,7 +206,3 @@ def _entry(build: Build, teacher: str | None) -> TeacherEntry:
     if "seed" not in entry.sampling:
         return entry
     return entry.model_copy(update={"sampling": {**entry.sampling, "seed": build.settings.seed}})
-
-
-def _wants_measures(entry: TeacherEntry) -> bool:
-    return entry.kind == "geometry"

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ferbuild.builders import shards
+from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import write_text
-from ferbuild.manifests import load
+from ferbuild.manifests.schema import Benchmark
 
-Target = Callable[[Path, Path], dict[str, int]]
-"""Dataset folder and destination in; files written, and the rows of each, out."""
+Marks = Mapping[str, Benchmark]
+"""Benchmark set to what its source's manifest says of it."""
+
+Target = Callable[[Path, Path, Marks], dict[str, int]]
+"""Dataset folder, destination and marks in; files written, and the rows of each, out."""
 
 
 class Exported(NamedTuple):
@@ -21,29 +25,30 @@ class Exported(NamedTuple):
     files: Mapping[str, int]
 
 
-def export(work: Path, dataset: str, target: str, out: Path) -> Exported:
-    """Write `dataset` of a work folder for `target` into `out`. FerError for an unknown or unbuilt one."""
+def export(settings: Settings, dataset: str, target: str, out: Path) -> Exported:
+    """Write a built dataset for `target` into `out`. FerError for an unknown or unbuilt one."""
     known = {name.split("/")[1] for name in TARGETS if name.startswith(f"{dataset}/")}
     if not known:
         datasets = {name.split("/")[0] for name in TARGETS}
         raise FerError(dataset, "cannot be exported", did_you_mean(dataset, datasets))
     if target not in known:
         raise FerError(f"--to {target}", f"{dataset} has no such export", did_you_mean(target, known))
-    folder = work / dataset
+    folder = settings.work / dataset
     if not (folder / "stage.json").exists():
         build = "bench" if dataset == "ferbench" else dataset
         raise FerError(folder, "is not built", f"run `fer-build {build}` first")
-    return Exported(out, TARGETS[f"{dataset}/{target}"](folder, out))
+    marks = {mark.set: mark for release in settings.releases if (mark := release.source.benchmark)}
+    return Exported(out, TARGETS[f"{dataset}/{target}"](folder, out, marks))
 
 
-def bench_unifer(folder: Path, out: Path) -> dict[str, int]:
+def bench_unifer(folder: Path, out: Path, marks: Marks) -> dict[str, int]:
     """Write FERBench as its authors publish it: a JSON list of rows a set, in their keys and order."""
-    files = {mark.set: mark.file for mark in _marks()}
     counts = {}
     for split, paths in shards.split_files(folder).items():
         rows = [_unifer(row) for path in paths for row in _text_rows(path)]
-        write_text(out / files[split], json.dumps(rows, indent=2, ensure_ascii=False))
-        counts[files[split]] = len(rows)
+        name = marks[split].file if split in marks else f"{split}_qa.json"
+        write_text(out / name, json.dumps(rows, indent=2, ensure_ascii=False))
+        counts[name] = len(rows)
     return counts
 
 
@@ -64,8 +69,3 @@ def _text_rows(path: Path) -> list[dict[str, Any]]:
         shards.read_stream(path).select(["image_path", "answer", "prompt", "choices"]).to_pylist()
     )
     return rows
-
-
-def _marks() -> list[Any]:
-    sources = (load.load_source(name) for name in load.names("sources"))
-    return [source.benchmark for source in sources if source.benchmark]

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ferbuild.builders import images
 from ferbuild.builders.build import Build
+from ferbuild.builders.columns import own_copy
 from ferbuild.builders.record import FACES, Batch, Row, drop, drops_table
 from ferbuild.builders.sources.tree import read_picture
 from ferbuild.builders.stage import PART_ROWS, Job, Plan, Report
@@ -19,6 +20,8 @@ from ferbuild.filters import bind, face
 from ferbuild.manifests.schema import Picture, Recipe
 
 VERSION = 1
+FOLDER = "faces"
+ABOUT = "Faces from facial-expression releases, decoded, cut out and hashed; one row a face."
 
 
 class Listed(NamedTuple):
@@ -37,7 +40,8 @@ def plan(build: Build) -> Plan:
     return Plan(
         stage="faces",
         version=VERSION,
-        out=build.settings.work / "faces",
+        out=build.settings.work / FOLDER,
+        about=ABOUT,
         schema=FACES,
         options={
             "picture": recipe.picture.model_dump(),
@@ -63,7 +67,7 @@ def _jobs(build: Build) -> list[Job]:
         mark = listing.source.benchmark
         rows = build.chosen(listing.rows)
         for start in range(0, rows.num_rows, PART_ROWS):
-            piece = rows.slice(start, PART_ROWS)
+            piece = own_copy(rows, start, PART_ROWS)
             work = Listed(listing.base, listing.crop == "box", mark.split if mark else None, piece)
             jobs.append(Job(piece.num_rows, work))
     return jobs

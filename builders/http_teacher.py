@@ -36,6 +36,8 @@ class HttpTeacher:
     store: Path
     urls: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
+    proxied: bool = False
+    """Whether the environment's proxy is used: it must not get what goes to a server of the user's own."""
     baseline: bool = False
 
     @property
@@ -117,12 +119,14 @@ async def _hire(teacher: HttpTeacher, progress: Progress, stack: AsyncExitStack)
 
 async def _reach(teacher: HttpTeacher, stack: AsyncExitStack) -> tuple[aiohttp.ClientSession, list[str]]:
     """Return a session, closed with `stack`, and the servers that answer; FerError where none does."""
+    if not teacher.urls:
+        raise FerError(f"teacher {teacher.name}", "has no endpoint", "name a server with --endpoint URL")
     secret = teacher.secret()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=teacher.limits.timeout_s, sock_connect=10),
         headers={"Authorization": f"Bearer {secret}"} if secret else {},
-        trust_env=teacher.entry.party == "third",  # a proxy must not get what goes to a local server
+        trust_env=teacher.proxied,
     )
     await stack.enter_async_context(session)
     answering = [url for url in teacher.urls if await _answers(teacher, session, url)]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ferbuild.builders.magic import picture_kind
 from ferbuild.manifests.schema import Picture
 
 Pixels = npt.NDArray[np.uint8]
@@ -89,7 +90,7 @@ def cut(data: bytes, pixels: Pixels, box: Sequence[float] | None, policy: Pictur
     The box is clipped to the picture. Raises PictureError where nothing is left of it.
     """
     if box is None:
-        return Cut(data, suffix(data), pixels, None)
+        return Cut(data, f".{picture_kind(data) or 'bin'}", pixels, None)
     height, width = pixels.shape[:2]
     x0, y0 = max(0, round(box[0])), max(0, round(box[1]))
     x1, y1 = min(width, round(box[2])), min(height, round(box[3]))
@@ -113,25 +114,6 @@ def pixel_hash(pixels: Pixels) -> str:
     digest = xxhash.xxh3_128(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
-
-
-def suffix(data: bytes) -> str:
-    """Return the file suffix that the first bytes of a picture call for, whatever its name says."""
-    for magic, ending in _MAGIC.items():
-        if data.startswith(magic):
-            return ending
-    return ".bin"
-
-
-_MAGIC = {
-    b"\xff\xd8\xff": ".jpeg",
-    b"\x89PNG": ".png",
-    b"GIF8": ".gif",
-    b"BM": ".bmp",
-    b"II*\0": ".tiff",
-    b"MM\0*": ".tiff",
-    b"RIFF": ".webp",
-}
 
 
 def _upright_rgb(picture: Image.Image) -> Pixels:

@@ -23,18 +23,23 @@ from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Plan, Report
 from ferbuild.builders.training_rows import Pairs
+from ferbuild.manifests import load
 
 VERSION = 1
+FOLDER = "measures"
+ABOUT = "Detector and face-mesh measures of the training faces, joined to `faces` by `id`."
 WEIGHTS = ("centerface", "face_mesh")
 
 
 def plan(build: Build) -> Plan:
-    """Return what the measure stage would make of the faces now; fetches the weights where they are missing."""
-    weights = {name: file_sha256(path) for name, path in _weights(build).items()}
+    """Return what the measure stage would make of the faces now."""
+    local = build.settings.models
+    weights = {name: file_sha256(local[name]) if name in local else load.load_asset(name).sha256 for name in WEIGHTS}
     return Plan(
         stage="measure",
         version=VERSION,
-        out=build.settings.work / "measures",
+        out=build.settings.work / FOLDER,
+        about=ABOUT,
         schema=MEASURES,
         options={"weights": weights},
         inputs=[faces.plan(build).key],

@@ -120,6 +120,7 @@ COT = pa.schema(
         ("faces", PROVENANCE),
         ("style", pa.string()),
         ("teacher", pa.string()),
+        ("model", pa.string()),  # the served model's name; empty for the baseline
         ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
         ("sampling", pa.string()),  # JSON
         ("prompt_version", pa.string()),

@@ -168,11 +168,6 @@ def recall(path: Path, keys: Sequence[str]) -> dict[str, Reply]:
     return found
 
 
-def outcomes(path: Path) -> dict[str, int]:
-    """Return how many rows of the store have each outcome."""
-    return dict(_read(path, "select outcome, count(*) from replies group by outcome order by outcome"))
-
-
 def _read(path: Path, select: str, values: Sequence[str] = ()) -> list[Any]:
     if not path.exists():
         return []

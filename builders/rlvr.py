@@ -18,6 +18,8 @@ from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Plan, Report
 
 VERSION = 1
+FOLDER = "rlvr"
+ABOUT = "Questions about the expression in a face, with an answer a program can check."
 
 
 class Choose(NamedTuple):
@@ -32,7 +34,8 @@ def plan(build: Build) -> Plan:
     return Plan(
         stage="rlvr",
         version=VERSION,
-        out=build.settings.work / "rlvr",
+        out=build.settings.work / FOLDER,
+        about=ABOUT,
         schema=RLVR,
         options={"questions": as_options(questions(build.settings)), "kinds": ["choose"]},
         inputs=[faces.plan(build).key],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.hosts import is_third_party
 from ferbuild.builders.sources.listing import Listing
 
 
@@ -16,7 +15,7 @@ def refuse_closed_pictures(urls: Sequence[str], listings: Sequence[Listing], own
     A third party is every host that is neither loopback nor named under `own:` in fer-build.yaml. Pictures
     that a release itself marks as synthetic may go anywhere.
     """
-    strangers = [host for url in urls if not _is_loopback(host := urlsplit(url).hostname or url) and host not in own]
+    strangers = [url for url in urls if is_third_party(url, own)]
     closed = [one for one in listings if one.source.licence.images == "closed" and not _is_synthetic(one)]
     if strangers and closed:
         first = closed[0].source
@@ -25,13 +24,6 @@ def refuse_closed_pictures(urls: Sequence[str], listings: Sequence[Listing], own
             f"pictures of {first.title} may not be sent there: {first.licence.terms}",
             "serve the model on this machine, or name the host under `own:` in fer-build.yaml if it is yours",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_synthetic(listing: Listing) -> bool:

@@ -21,6 +21,7 @@ from ferbuild.builders.record import IMAGE, SPLITS
 BATCH_ROWS = 100
 """Rows of a record batch: small enough that reading one row of pictures does not touch thousands."""
 
+
 class Slice(NamedTuple):
     """Some rows of one shard, cheap to send to another process."""
 

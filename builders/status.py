@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 from ferbuild.builders import bench, cot, faces, measure, rlvr, stage
 from ferbuild.builders.build import Build
-from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.stage import Report
 
-Planner = Callable[..., Plan]
-
-STAGES: Mapping[str, tuple[str, Planner]] = {
-    "faces": ("faces", faces.plan),
-    "measure": ("measures", measure.plan),
-    "cot": ("cot", cot.plan),
-    "rlvr": ("rlvr", rlvr.plan),
-    "bench": ("ferbench", bench.plan),
-}
-"""Command to the folder it fills and its plan."""
+STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": cot, "rlvr": rlvr, "bench": bench}
+"""Command to its module, which has the FOLDER it fills and its plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +25,14 @@ class State:
 
 def status(build: Build) -> list[State]:
     """Return the state of every stage, planned anew with the flags it was last built with."""
-    return [_state(build, name, folder, plan) for name, (folder, plan) in STAGES.items()]
+    return [_state(build, name, module) for name, module in STAGES.items()]
 
 
-def _state(build: Build, name: str, folder: str, plan: Planner) -> State:
-    found = stage.read_report(build.settings.work / folder)
+def _state(build: Build, name: str, module: ModuleType) -> State:
+    found = stage.read_report(build.settings.work / module.FOLDER)
     if found is None:
         return State(name, "missing", None)
-    report, key, flags = found
-    if not report.complete:
-        return State(name, "incomplete", report)
-    return State(name, "built" if plan(build, **flags).key == key else "stale", report)
+    if not found.report.complete:
+        return State(name, "incomplete", found.report)
+    current = module.plan(build, **found.flags).key == found.key
+    return State(name, "built" if current else "stale", found.report)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.hosts import is_third_party
 from ferbuild.builders.replies import Done, Reply, Request
 from ferbuild.manifests.schema import TeacherEntry
 
@@ -57,12 +58,19 @@ class GeometryTeacher:
         return [Reply(text, "stop", "ok" if text.strip() else "empty") for text in texts]
 
 
-def open_teacher(entry: TeacherEntry, *, store: Path, endpoints: Sequence[str] = (), concurrency: int = 64) -> Teacher:
+def open_teacher(
+    entry: TeacherEntry,
+    *,
+    store: Path,
+    endpoints: Sequence[str] = (),
+    concurrency: int = 64,
+    own: Sequence[str] = (),
+) -> Teacher:
     """Return the teacher of an entry; nothing is sent and no key is read before it is asked.
 
-    `store` is the file of replies; `endpoints`, where given, stand in for the entry's.
+    `store` is the file of replies; `endpoints`, where given, stand in for the entry's; `own` are the user's hosts.
     """
-    if entry.kind == "geometry":
+    if entry.baseline:
         return GeometryTeacher(entry.name)
     if entry.kind != "http":
         hint = "serve the model over HTTP and give it `kind: http`"
@@ -71,11 +79,10 @@ def open_teacher(entry: TeacherEntry, *, store: Path, endpoints: Sequence[str] =
     from ferbuild.builders.http_teacher import HttpTeacher
 
     urls = tuple(url.rstrip("/") for url in endpoints or entry.endpoints)
-    if not urls:
-        raise FerError(f"teacher {entry.name}", "has no endpoint", "name a server with --endpoint URL")
     for url in urls:
         if not url.startswith(("http://", "https://")):
             raise FerError(url, "is no endpoint", "write it with its scheme, as in http://127.0.0.1:8000/v1")
     if concurrency < 1:
         raise FerError(f"teacher {entry.name}", f"cannot ask {concurrency} at a time", "--concurrency is 1 or more")
-    return HttpTeacher(entry, store, urls, Limits(concurrency))
+    proxied = bool(urls) and all(is_third_party(url, own) for url in urls)
+    return HttpTeacher(entry, store, urls, Limits(concurrency), proxied)

@@ -1,4 +1,4 @@
-"""Which faces a training dataset may use: the splits train and validation, never a benchmark's."""
+"""Which faces a training dataset may use: those of the split train, and never a benchmark's."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ferbuild.builders import shards
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import PART_ROWS, Job
 
-SPLITS = ("train", "validation")
+SPLIT = "train"
 
 Pairs = frozenset[tuple[str, str]]
 """(source, split) of the benchmark's splits."""
 
 
 def jobs(folder: Path, benchmarks: Pairs) -> list[Job]:
-    """Return slices of the training splits of the faces in `folder`, with the rows that `read` will give."""
-    pieces = [piece for piece in shards.slices(folder, PART_ROWS) if piece.split in SPLITS]
+    """Return slices of the training split of the faces in `folder`, with the rows that `read` will give."""
+    pieces = [piece for piece in shards.slices(folder, PART_ROWS) if piece.split == SPLIT]
     found = [Job(_training(piece, benchmarks).count(True), piece) for piece in pieces]
     return [job for job in found if job.rows]
 

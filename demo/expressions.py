@@ -41,7 +41,6 @@ NEAR_UPPER, NEAR_LOWER = (39, 81), (181, 178)
 MIDDLE_UPPER, MIDDLE_LOWER = (37, 0, 82, 13), (84, 17, 87, 14)
 UPPER_LIP = (*QUARTER_UPPER, *NEAR_UPPER, *MIDDLE_UPPER)
 LOWER_LIP = (*QUARTER_LOWER, *NEAR_LOWER, *MIDDLE_LOWER)
-CORNER = (61,)
 
 
 def _all(points: tuple[int, ...], out: float, down: float) -> dict[int, Move]:

@@ -28,6 +28,9 @@ def load_recipe(name: str) -> Recipe:
 
 
 def load_teacher(name: str) -> TeacherEntry:
+    """Return a shipped teacher by its name, or read the YAML file of one entry that a path names."""
+    if name.endswith((".yaml", ".yml")):
+        return check({"name": Path(name).stem, **read_yaml(Path(name))}, TeacherEntry, name)
     return _entry("teachers.yaml", name, TeacherEntry)
 
 
@@ -72,9 +75,7 @@ def check(data: Any, model: type[M], where: object) -> M:
         spot = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1])
-            raise FerError(
-                where, f"unknown key {spot!r}", did_you_mean(str(fault["loc"][-1]), known)
-            ) from None
+            raise FerError(where, f"unknown key {spot!r}", did_you_mean(str(fault["loc"][-1]), known)) from None
         raise FerError(where, f"{spot}: {fault['msg']}", f"found {fault['input']!r:.80}") from None
 
 

@@ -52,7 +52,7 @@ class Benchmark(Strict):
     """File name of the published JSON."""
     path: str
     """The published picture path; `{name}`, `{stem}`, `{label}` and `{class}` are filled in."""
-    order: Literal["path", "path descending", "class"]
+    order: Literal["path", "path descending"] = "path"
 
 
 class Source(Strict):
@@ -136,6 +136,11 @@ class TeacherEntry(Strict):
     """What the provider says on using the output; carried to the dataset card."""
     serve: str = ""
     """The command line that starts a server for it."""
+
+    @property
+    def baseline(self) -> bool:
+        """Whether its text is the embedded baseline's, computed from measures: no model's reasoning."""
+        return self.kind == "geometry"
 
 
 class Carrier(Strict):

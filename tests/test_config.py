@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferbuild.builders.config import read_settings, write_config
+from ferbuild.builders.config import config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Recipe
@@ -72,7 +72,7 @@ def test_sources_come_in_the_recipes_order(tmp_path):
 )
 def test_what_init_writes_is_what_is_read(tmp_path_factory, roots):
     path = tmp_path_factory.mktemp("init") / "fer-build.yaml"
-    write_config(path, {"sources": roots})
+    path.write_text(config_text({"sources": roots}))
     assert yaml.safe_load(path.read_text())["sources"] == roots
 
 

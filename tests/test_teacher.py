@@ -209,7 +209,7 @@ def test_replies_are_stored_once_and_belong_to_their_requests(tmp_path):
     got = one.recall(asked)
     assert all(reply.outcome == "ok" and reply.finish == "stop" for reply in got)
     assert got[50] == got[7] and len({reply.text for reply in got}) == 50
-    assert replies.outcomes(store) == {"ok": 51}
+    assert outcomes(store) == {"ok": 51}
     row = sqlite3.connect(store).execute("select * from replies").fetchone()
     assert row[1:4] == ("stub", "stub-vl", "ok")
     assert row[7] == '{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120}'
@@ -268,10 +268,10 @@ def test_what_is_given_up_is_no_reply_and_is_asked_again(tmp_path, caplog, monke
         one.ask(asked, ticks.append)
         assert (ticks[-1], one.recall(asked)) == (31, [None] * 31)
         assert len(log.read_text().splitlines()) == 30, "a bad request is not sent twice"
-        assert replies.outcomes(store) == {"gave up": 31}
+        assert outcomes(store) == {"gave up": 31}
         one.ask(asked, ignore)
     assert [reply is None for reply in one.recall(asked)] == [False] * 30 + [True]
-    assert replies.outcomes(store) == {"gave up": 1, "ok": 30}
+    assert outcomes(store) == {"gave up": 1, "ok": 30}
     assert "31 requests came to nothing" in caplog.text
     assert (
         "in no format that a chat server takes"
@@ -401,6 +401,10 @@ def wait_for(log, answers):
     end = time.monotonic() + 60
     while sum(served(log).values()) < answers and time.monotonic() < end:
         time.sleep(0.005)
+
+
+def outcomes(store):
+    return dict(sqlite3.connect(store).execute("select outcome, count(*) from replies group by outcome"))
 
 
 def stored_keys(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 from typing import NamedTuple
 
@@ -68,7 +69,8 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line. Exit codes: 0 done, 1 done in part, 2 wrong use or a fault that stopped the work."""
-    words = sys.argv[1:] if args is None else args
+    words = (sys.argv[1:] if args is None else args) or ["--help"]
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(cli.main(words, prog_name="fer-build", standalone_mode=False) or 0)
     except FerError as err:
@@ -78,11 +80,19 @@ def main(args: list[str] | None = None) -> None:
         _fail(words, command, err.format_message(), f"{command} --help")
     except click.ClickException as err:
         _fail(words, "fer-build", err.format_message(), "")
+    except OSError as err:
+        where = str(err.filename or "the file system")
+        _fail(words, where, err.strerror or str(err), "mend it and run the same command again")
     except ImportError as err:
         _fail(words, "import", str(err), _import_hint(err))
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nstopped: what was finished is kept, and the same command goes on from there", err=True)
         sys.exit(130)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End on SIGTERM as on Ctrl-C: with the finished parts kept and no worker left behind."""
+    raise KeyboardInterrupt
 
 
 def _import_hint(err: ImportError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 from rich.console import Console
 from rich.padding import Padding
@@ -10,7 +12,7 @@ from rich.text import Text
 
 from ferbuild.builders import check as checking
 from ferbuild.builders.check import Checked, SplitCount
-from ferbuild.builders.cli.common import Options, building, common, emit
+from ferbuild.builders.cli.common import Options, common, emit, looking
 from ferbuild.builders.sources.listing import Listing
 
 
@@ -22,7 +24,7 @@ def check(options: Options, deep: bool) -> int:
 
     No picture is opened without --deep.
     """
-    with building(options) as build:
+    with looking(options) as build:
         found = checking.check(build, deep=deep)
     if options.as_json:
         emit({"stage": "check"} | checking.as_json(found))
@@ -37,8 +39,8 @@ def _show(one: Checked, console: Console) -> None:
     console.print(f"\n[bold]{listing.source.title}[/bold]   layout {listing.layout}, rule {listing.rule}")
     console.print(f"{listing.base}\n", markup=False, soft_wrap=True)
     console.print(_counts(one))
-    lines = [f"{count.split}: {_verdict(count)}" for count in one.splits]
-    lines += [f"{rows:,} dropped: {reason}" for reason, rows in one.dropped.items()]
+    lines = [line for count in one.splits for line in _verdicts(count)]
+    lines += [f"{rows:,} dropped: {reason}" for reason, rows in _splitless(one).items()]
     lines += [f"{rows:,} cannot be opened: {reason}" for reason, rows in one.unreadable.items()]
     lines += [f"note: {note}" for note in listing.notes]
     lines += [f"this copy is synthetic: {name}" for name in _synthetic(listing)]
@@ -79,8 +81,20 @@ def _words(one: Checked) -> list[str]:
     return known + sorted(seen - set(known))
 
 
-def _verdict(count: SplitCount) -> str:
-    missing = f"; pictures missing: {count.missing:,}" if count.missing else ""
+def _verdicts(count: SplitCount) -> list[str]:
+    """Return what there is to say of a split: the counts, missing pictures, and every drop reason."""
     if count.agrees is None:
-        return f"no expected figure is known{missing}"
-    return f"{'as expected' if count.agrees else 'not the expected counts'}{missing}"
+        verdict = "no expected figure is known"
+    else:
+        verdict = "as expected" if count.agrees else "not the expected counts"
+    missing = f"; pictures missing: {count.missing:,}" if count.missing else ""
+    drops = [f"{count.split}: {rows:,} dropped: {reason}" for reason, rows in count.dropped.items()]
+    return [f"{count.split}: {verdict}{missing}", *drops]
+
+
+def _splitless(one: Checked) -> Counter[str]:
+    """Return the drops of rows whose split nothing tells, by reason."""
+    told = Counter[str]()
+    for count in one.splits:
+        told.update(count.dropped)
+    return Counter(one.dropped) - told

@@ -94,6 +94,14 @@ def progressing() -> Iterator[Progressing]:
 
 
 @contextmanager
+def looking(options: Options) -> Iterator[Build]:
+    """Read the settings and give a Build to plan with; another process may be building meanwhile."""
+    settings = read_settings(options.config, work=options.work, limit=options.limit, workers=options.workers)
+    with progressing() as shown:
+        yield Build(settings, tick=shown.tick, began=shown.began)
+
+
+@contextmanager
 def building(options: Options) -> Iterator[Build]:
     """Read the settings, hold the work folder and give a Build that tells of its progress."""
     settings = read_settings(options.config, work=options.work, limit=options.limit, workers=options.workers)
@@ -110,7 +118,12 @@ def finish(build: Build, report: Report, options: Options) -> int:
         for one in build.ran:
             show(one)
         _next_step(report)
-    return 0 if report.complete and not report.findings else 1
+    return exit_code(report)
+
+
+def exit_code(*reports: Report) -> int:
+    """Return 0 where everything is done; 1 where rows are left to ask for, or kept with a fault, or none was kept."""
+    return 0 if all(report.complete and report.kept and not report.findings for report in reports) else 1
 
 
 def emit(found: Mapping[str, Any]) -> None:
@@ -141,5 +154,5 @@ def _next_step(report: Report) -> None:
 def _log_to(console: Console) -> None:
     log = logging.getLogger("ferbuild")
     log.handlers = [RichHandler(console=console, show_path=False, show_time=False, show_level=False)]
-    log.setLevel(logging.INFO if not os.environ.get("FER_BUILD_QUIET") else logging.WARNING)
+    log.setLevel(logging.INFO)
     log.propagate = False

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from ferbuild.builders import bench, check, cot, rlvr
 from ferbuild.builders.build import Build
-from ferbuild.builders.cli.common import Options, common, emit, progressing, show
-from ferbuild.builders.config import FILE, read_settings, write_config
+from ferbuild.builders.cli.common import Options, common, emit, exit_code, progressing, show
+from ferbuild.builders.config import FILE, config_text, read_settings
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import write_text
 from ferbuild.builders.stage import only_one
 
 
@@ -23,15 +27,16 @@ def demo(options: Options, out: Path) -> int:
     """
     from ferbuild.demo import releases
 
+    config = options.config or out / FILE
     with only_one(out), progressing() as shown:
         shown.began("releases")
         roots = releases.build(out / "releases")
-        sources = {name: str(root.relative_to(out)) for name, root in roots.items()}
-        write_config(out / FILE, {"sources": sources})
-        settings = read_settings(out / FILE, work=options.work, limit=options.limit, workers=options.workers)
+        _write_config(config, roots)
+        settings = read_settings(config, work=options.work, limit=options.limit, workers=options.workers)
         build = Build(settings, tick=shown.tick, began=shown.began)
         checked = check.as_json(check.check(build))
-        code = _run_all(build)
+        with only_one(settings.work):
+            code = _run_all(build)
     if options.as_json:
         emit({"stage": "demo", "out": str(out), "check": checked, "stages": [one.as_json() for one in build.ran]})
     else:
@@ -39,12 +44,22 @@ def demo(options: Options, out: Path) -> int:
     return code
 
 
+def _write_config(config: Path, roots: Mapping[str, Path]) -> None:
+    """Write the demo's fer-build.yaml; FerError where there is one that the user has made his own."""
+    home = config.resolve().parent
+    text = config_text({"sources": {name: os.path.relpath(root.resolve(), home) for name, root in roots.items()}})
+    if config.exists() and config.read_text(encoding="utf-8") != text:
+        hint = f"run `fer-build cot --config {config}` and the like, or give the demo another folder with --out"
+        raise FerError(config, "was edited, so the demo leaves it alone", hint)
+    write_text(config, text)
+
+
 def _run_all(build: Build) -> int:
     """Run every stage once; return the exit code."""
     reports = [cot.run(build, teacher="geometry"), rlvr.run(build), bench.run(build)]
     first = {report.stage: report for report in reversed(build.ran)}
     build.ran[:] = [first[name] for name in dict.fromkeys(report.stage for report in build.ran)]
-    return 0 if all(report.complete and not report.findings for report in reports) else 1
+    return exit_code(*reports)
 
 
 def _show(build: Build, out: Path) -> None:
@@ -55,4 +70,6 @@ def _show(build: Build, out: Path) -> None:
     for report in build.ran:
         splits = ", ".join(f"{split} {rows}" for split, rows in report.splits.items())
         click.echo(f"  {report.out}   ({splits})")
-    click.echo(f"\nnext: look at {out / FILE}, name your own releases there, and run `fer-build check`")
+    click.echo(
+        "\nnext: `fer-build init --find DIR` looks for releases of your own, `fer-build check` says what they hold"
+    )

@@ -23,7 +23,7 @@ def export(options: Options, dataset: str, target: str, out: Path) -> int:
     fer-build export ferbench --to unifer --out DIR     rafdb_qa.json and its like, as published
     """
     settings = read_settings(options.config, work=options.work, limit=options.limit)
-    done = exporting.export(settings.work, dataset, target, out)
+    done = exporting.export(settings, dataset, target, out)
     if options.as_json:
         emit({"stage": "export", "dataset": dataset, "to": target, "out": str(done.out), "files": dict(done.files)})
         return 0

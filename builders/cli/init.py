@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ferbuild.builders.cli.common import Options, common, emit
-from ferbuild.builders.config import FILE, write_config
+from ferbuild.builders.config import FILE, config_text
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.files import write_text
 from ferbuild.builders.finding import find_releases
 
 
@@ -23,7 +24,7 @@ def init(options: Options, find: Path | None, force: bool) -> int:
         raise FerError(path, "is there already", "edit it, or overwrite it with --force")
     found = find_releases(find) if find else []
     values: dict[str, object] = {"sources": {one.source: str(one.root.resolve()) for one in found}}
-    write_config(path, values | ({"work": str(options.work)} if options.work else {}))
+    write_text(path, config_text(values | ({"work": str(options.work)} if options.work else {})))
     if options.as_json:
         rows = [{"source": one.source, "root": str(one.root), "layout": one.layout} for one in found]
         emit({"stage": "init", "out": str(path), "found": rows})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from ferbuild.builders import status as states
-from ferbuild.builders.cli.common import Options, building, common, emit
+from ferbuild.builders.cli.common import Options, common, emit, looking
 
 
 @click.command()
 @common
 def status(options: Options) -> int:
     """Tell of every dataset whether it is built, stale, incomplete or missing."""
-    with building(options) as build:
+    with looking(options) as build:
         found = states.status(build)
     if options.as_json:
         stages = {one.stage: _as_json(one) for one in found}
@@ -21,9 +21,9 @@ def status(options: Options) -> int:
     for one in found:
         rows = f"{one.report.kept:,} rows" if one.report else ""
         click.echo(f"{one.stage:<8} {one.state:<11} {rows}")
-    todo = [one.stage for one in found if one.state != "built"]
+    todo = [f"fer-build {one.stage}" for one in found if one.state != "built" and one.stage in ("cot", "rlvr", "bench")]
     if todo:
-        click.echo(f"\n`fer-build {todo[-1]}` builds it, and what it needs before it")
+        click.echo(f"\nto build: {', '.join(todo)} (each also runs what it needs before it)")
     return 0
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from ferbuild.builders.errors import FerError, did_you_mean
-from ferbuild.builders.record import DROPS, LISTED, face_id
+from ferbuild.builders.record import DROPS, LISTED, SPLITS, face_id
 from ferbuild.builders.sources.tree import UNSAFE, Tree
 from ferbuild.manifests.load import check, read_yaml
 from ferbuild.manifests.schema import Layout, Source, Strict
@@ -89,7 +89,13 @@ def finish(
     licence = release.licence or source.licence.name
     table = dict(labels or source.labels)
     options: list[Any] = [source.name, layout.model_dump(), rule, table, source.canonical, source.not_labels]
-    options += [source.crop, licence, release.synthetic, [tree.sha256(path) for path in sorted(found.label_files)]]
+    options += [
+        source.benchmark.model_dump() if source.benchmark else None,
+        source.crop,
+        licence,
+        release.synthetic,
+        [tree.sha256(path) for path in sorted(found.label_files)],
+    ]
     return Listing(
         source=source,
         base=tree.root,
@@ -162,7 +168,28 @@ def _judge(rows: pl.DataFrame, source: Source, labels: Mapping[str, str] | None)
         .when(~pl.col("label").is_in(source.candidates)).then(pl.lit("label outside the table"))
     )  # fmt: skip
     rows = rows.with_columns(reason=reason, detail=pl.coalesce("detail", pl.lit("")))
-    again = pl.col("reason").is_null() & ~pl.struct("split", "id", "reason").is_first_distinct()
+    return _once(_known_splits(rows, source), source)
+
+
+def _known_splits(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Return `rows`; FerError where a kept row's split has a name that no stage would look for."""
+    strange = set(rows.filter(pl.col("reason").is_null())["split"]) - set(SPLITS)
+    if strange:
+        hint = f"map it to one of {', '.join(SPLITS)} in the layout's options"
+        raise FerError(source.name, f"a layout gives the split {sorted(strange)[0]!r}", hint)
+    return rows
+
+
+def _once(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Drop what was listed before, and from the training splits every picture that the benchmark split shows."""
+    good = pl.col("reason").is_null()
+    mark = source.benchmark
+    if mark is not None:
+        shown = rows.filter(good & (pl.col("split") == mark.split))["rel_path"].unique()
+        leaks = good & (pl.col("split") != mark.split) & pl.col("rel_path").is_in(shown.implode())
+        leak = pl.lit(f"contaminates:ferbench/{mark.set}")
+        rows = rows.with_columns(reason=pl.when(leaks).then(leak).otherwise("reason"))
+    again = good & ~pl.struct("id", "reason").is_first_distinct()
     return rows.with_columns(reason=pl.when(again).then(pl.lit("duplicate row")).otherwise("reason"))
 
 
