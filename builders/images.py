@@ -34,17 +34,6 @@ class PictureError(Exception):
         self.detail = detail
 
 
-REASONS = (
-    "missing picture",
-    "empty file",
-    "unreadable",
-    "truncated",
-    "too many pixels",
-    "box outside the picture",
-)
-"""Every reason that reading a picture can give."""
-
-
 class Cut(NamedTuple):
     """A picture as a row stores it."""
 

@@ -36,21 +36,24 @@ CANONICAL = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "
 
 LISTED = pa.schema(
     [
-        ("id", pa.string()),  # face_id(source, rel_path, box)
-        ("source", pa.string()),
+        ("id", pa.string()),  # xxh3-64 of source, rel_path and box: the join between all datasets
+        ("source", pa.string()),  # key of its manifest
         ("split", pa.string()),  # train, validation or test, as the release names it
-        ("rel_path", pa.string()),  # picture address below the release's base folder (see sources.tree)
+        ("rel_path", pa.string()),  # picture address below the folder in which the layout was recognised
         ("name", pa.string()),  # the picture's own file name in the release
         ("size", pa.int64()),  # bytes of the picture; null where it is missing
         ("label", pa.string()),  # the source's own word
-        ("canonical", pa.string()),  # one of CANONICAL, or the source's word where there is none (compound)
-        ("label_rule", pa.string()),
-        ("votes", pa.list_(pa.int32())),  # ten counts in the order of VOTE_WORDS
+        ("canonical", pa.string()),  # the label word shared by all sources
+        ("label_rule", pa.string()),  # how the label follows from what the release writes
+        (
+            "votes",
+            pa.list_(pa.int32()),
+        ),  # ten counts: neutral happiness surprise sadness anger disgust fear contempt unknown NF
         ("valence", pa.float32()),  # -1..1
         ("arousal", pa.float32()),  # -1..1
         ("box", BOX),
-        ("licence", pa.string()),
-        ("synthetic", pa.bool_()),
+        ("licence", pa.string()),  # its name
+        ("synthetic", pa.bool_()),  # the release marks itself as rendered or warped
     ]
 )
 """What a source says of a picture before anyone opens it."""
@@ -74,9 +77,9 @@ FACES = pa.schema(
         ("source", pa.string()),
         ("split", pa.string()),
         ("rel_path", pa.string()),
-        ("image", IMAGE),
+        ("image", IMAGE),  # the file as it is, or the face cut out of it
         ("width", pa.int32()),  # pixels of `image`
-        ("height", pa.int32()),
+        ("height", pa.int32()),  # pixels of `image`
         ("sha256", pa.string()),  # of the picture file
         ("pixel_hash", pa.string()),  # xxh3-128 of the decoded RGB pixels of `image`
         ("label", pa.string()),
@@ -111,22 +114,22 @@ PROVENANCE = pa.list_(
 COT = pa.schema(
     [
         ("id", pa.string()),
-        ("images", pa.list_(IMAGE)),
-        ("prompt", MESSAGES),
-        ("completion", MESSAGES),
-        ("answer", pa.string()),
+        ("images", pa.list_(IMAGE)),  # one picture
+        ("prompt", MESSAGES),  # one user message
+        ("completion", MESSAGES),  # one assistant message: the reasoning and the answer
+        ("answer", pa.string()),  # the teacher's answer, in the source's own words
         ("label", pa.string()),
         ("canonical", pa.string()),
-        ("faces", PROVENANCE),
-        ("style", pa.string()),
-        ("teacher", pa.string()),
+        ("faces", PROVENANCE),  # where each picture comes from
+        ("style", pa.string()),  # think: reason, then answer
+        ("teacher", pa.string()),  # entry of teachers.yaml
         ("model", pa.string()),  # the served model's name; empty for the baseline
         ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
         ("sampling", pa.string()),  # JSON
-        ("prompt_version", pa.string()),
+        ("prompt_version", pa.string()),  # hash of the question template
         ("samples", pa.int32()),
         ("agreement", pa.float32()),  # share of the samples whose answer equals the label, 0..1
-        ("majority", pa.string()),
+        ("majority", pa.string()),  # the answer most samples give
         ("verdicts", pa.list_(pa.string())),  # the checks this row passed
         ("votes", pa.list_(pa.int32())),
         ("label_rule", pa.string()),
@@ -138,16 +141,16 @@ COT = pa.schema(
 RLVR = pa.schema(
     [
         ("id", pa.string()),
-        ("images", pa.list_(IMAGE)),
-        ("prompt", MESSAGES),
+        ("images", pa.list_(IMAGE)),  # one picture
+        ("prompt", MESSAGES),  # one user message
         ("solution", pa.string()),  # <answer>…</answer>
-        ("kind", pa.string()),
-        ("choices", pa.list_(pa.string())),
-        ("answer", pa.string()),
+        ("kind", pa.string()),  # choose: which of these labels
+        ("choices", pa.list_(pa.string())),  # the source's own words, in its order
+        ("answer", pa.string()),  # one of `choices`
         ("label", pa.string()),
         ("canonical", pa.string()),
-        ("faces", PROVENANCE),
-        ("prompt_version", pa.string()),
+        ("faces", PROVENANCE),  # where each picture comes from
+        ("prompt_version", pa.string()),  # hash of the question template
         ("votes", pa.list_(pa.int32())),
         ("label_rule", pa.string()),
         ("licence", pa.string()),
@@ -159,13 +162,13 @@ FERBENCH = pa.schema(
     [
         ("id", pa.string()),
         ("images", pa.list_(IMAGE)),  # null where the picture cannot be read
-        ("prompt", MESSAGES),
-        ("choices", pa.list_(pa.string())),
-        ("answer", pa.string()),
+        ("prompt", MESSAGES),  # one user message
+        ("choices", pa.list_(pa.string())),  # the source's own words, in the published order
+        ("answer", pa.string()),  # the source's own word
         ("canonical", pa.string()),
         ("image_path", pa.string()),  # the published pattern
-        ("faces", PROVENANCE),
-        ("prompt_version", pa.string()),
+        ("faces", PROVENANCE),  # where the picture comes from
+        ("prompt_version", pa.string()),  # hash of the question template, or of the published prompt files
         ("label_rule", pa.string()),
         ("licence", pa.string()),
         ("synthetic", pa.bool_()),

@@ -15,7 +15,8 @@ import pyarrow as pa
 from ferbuild.builders import record
 from ferbuild.builders.cli import COMMANDS, cli
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.measures import MEASURES
+from ferbuild.builders.measures import ABOUT, MEASURES
+from ferbuild.builders.reasons import STAGES
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Source
 
@@ -24,13 +25,14 @@ SHARED = {"config", "work", "limit", "workers", "as_json", "help"}
 """Options of every command: said once, above the table."""
 
 DATASETS = {
-    "faces": record.FACES,
-    "measures": MEASURES,
-    "cot": record.COT,
-    "rlvr": record.RLVR,
-    "ferbench": record.FERBENCH,
-    "drops": record.DROPS,
+    "faces": ("FACES", record.FACES),
+    "measures": ("MEASURES", MEASURES),
+    "cot": ("COT", record.COT),
+    "rlvr": ("RLVR", record.RLVR),
+    "ferbench": ("FERBENCH", record.FERBENCH),
+    "drops": ("DROPS", record.DROPS),
 }
+"""Dataset to its schema, and the name that the schema bears in its module."""
 
 
 def commands() -> str:
@@ -65,15 +67,32 @@ def sources() -> str:
 def columns() -> str:
     """Return the column tables of every dataset."""
     parts = []
-    for name, schema in DATASETS.items():
-        rows = [[f"`{field.name}`", f"`{_type(field.type)}`"] for field in schema]
-        parts.append(f"## {name}\n\n{_table(['column', 'type'], rows)}")
+    for name, (variable, schema) in DATASETS.items():
+        notes = _notes(variable)
+        rows = [[f"`{field.name}`", f"`{_type(field.type)}`", notes.get(field.name, "")] for field in schema]
+        parts.append(f"## {name}\n\n{_table(['column', 'type', 'what it is'], rows)}")
     return "\n\n".join(parts)
+
+
+def drops() -> str:
+    """Return the tables of drop reasons, stage by stage."""
+    head = ["reason", "what it means"]
+    tables = [
+        f"## {stage}\n\n{_table(head, [[f'`{reason}`', text] for reason, text in known.items()])}"
+        for stage, known in STAGES.items()
+    ]
+    return "\n\n".join(tables)
+
+
+def measured() -> str:
+    """Return the table of the measures."""
+    return _table(["measure", "what it is"], [[f"`{name}`", text] for name, text in ABOUT.items()])
 
 
 REGIONS = {
     "README.md": {"commands": commands, "sources": sources},
-    "docs/columns.md": {"columns": columns},
+    "docs/columns.md": {"columns": columns, "measures": measured},
+    "docs/drops.md": {"drops": drops},
 }
 
 
@@ -102,6 +121,17 @@ def _fill(text: str, mark: str, body: str, path: Path) -> str:
     return pattern.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", text)
 
 
+def _notes(variable: str) -> dict[str, str]:
+    """Return the comments beside the fields of a schema, and of those it shares with the listing and the faces."""
+    text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in ("record.py", "measures.py"))
+    found: dict[str, str] = {}
+    for name in ("LISTED", "FACES", variable):
+        body = re.search(rf"^{name} = pa\.schema\((.*?)^\)", text, re.DOTALL | re.MULTILINE)
+        assert body is not None
+        found |= dict(re.findall(r'\("(\w+)", .*?\),  # (.+)', body[1]))
+    return found
+
+
 def _options(command: click.Command) -> str:
     own = [param for param in command.params if param.name not in SHARED]
     words = [param.opts[0] if isinstance(param, click.Option) else param.make_metavar(_CTX) for param in own]
@@ -124,6 +154,8 @@ def _type(kind: pa.DataType) -> str:
         return "image"
     if pa.types.is_list(kind):
         return f"list[{_type(kind.value_type)}]"
+    if pa.types.is_struct(kind) and kind.num_fields > 10:
+        return f"{{{kind.num_fields} named {_type(kind[0].type)}}}"
     if pa.types.is_struct(kind):
         return "{" + ", ".join(f"{field.name}: {_type(field.type)}" for field in kind) + "}"
     return {"float": "float32"}.get(str(kind), str(kind))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-REASONS = ("too small", "extreme aspect")
-
 
 def too_small(row: Mapping[str, Any], *, side: int = 16) -> str | None:
     """Drop a face whose shorter side is below `side` pixels."""

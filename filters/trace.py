@@ -12,19 +12,6 @@ from typing import Any
 
 from ferbuild.filters.answer import Status, read
 
-REASONS = (
-    "empty",
-    "truncated",
-    "refused",
-    "malformed tags",
-    "several answers",
-    "not a candidate",
-    "disagrees with the label",
-    "no reasoning",
-    "too short",
-)
-"""The closed vocabulary of what these checks return."""
-
 _UNANSWERED: Mapping[Status, str | None] = {
     "ok": None,
     "empty": "empty",

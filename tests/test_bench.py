@@ -164,6 +164,15 @@ def test_prompts_of_another_form_are_named(raf_test, run, tmp_path, text):
 
 def test_export_names_what_it_knows(raf_test, run, tmp_path):
     config(tmp_path, rafdb=raf_test)
-    assert run("export", "ferbench", "--to", "unifer", "--out", "o", "--json").json["error"]["hint"] == "run `fer-build bench` first"
-    assert run("export", "ferbnch", "--to", "unifer", "--out", "o", "--json").json["error"]["hint"] == "did you mean 'ferbench'?"
-    assert run("export", "ferbench", "--to", "unifr", "--out", "o", "--json").json["error"]["hint"] == "did you mean 'unifer'?"
+    assert (
+        run("export", "ferbench", "--to", "unifer", "--out", "o", "--json").json["error"]["hint"]
+        == "run `fer-build bench` first"
+    )
+    assert (
+        run("export", "ferbnch", "--to", "unifer", "--out", "o", "--json").json["error"]["hint"]
+        == "did you mean 'ferbench'?"
+    )
+    assert (
+        run("export", "ferbench", "--to", "unifr", "--out", "o", "--json").json["error"]["hint"]
+        == "did you mean 'unifer'?"
+    )

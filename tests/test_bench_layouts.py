@@ -358,11 +358,11 @@ def affect_classes(root: Path, pool: Pool) -> Tree:
     words = CANDIDATES["affectnet"]
     mirror = {str(at): word for at, word in enumerate(sorted(words))}
     number = {word: at for at, word in mirror.items()}
-    rows = [(name.rpartition("/")[2], words[code]) for name, code in affect_rows(500) if code < 8]
+    rows = [(name.rpartition("/")[2], words[code]) for name, code in affect_rows(FEW) if code < 8]
     pool.put(root, ((f"val/{number[label]}/{name}", name) for name, label in rows))
     train(root, *(f"train/{at}/{at:056x}.jpg" for at in range(8)))
     wanted = sorted(Wanted(AFFECTNET_HOME + name, label, name) for name, label in rows)
-    return Tree(wanted, labels=mirror, published=False)
+    return Tree(wanted, labels=mirror, published=False, agrees=False)
 
 
 # --- SFEW -------------------------------------------------------------------------------------------------------------

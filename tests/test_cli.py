@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ferbuild.builders.cli import COMMANDS
 
 
@@ -27,7 +28,11 @@ def test_a_mistyped_command_names_the_near_one(run):
 
 @pytest.mark.parametrize(
     ("words", "where"),
-    [(("cot",), "fer-build.yaml"), (("check", "--config", "x.yaml"), "x.yaml"), (("bench", "--limit", "0"), "fer-build bench")],
+    [
+        (("cot",), "fer-build.yaml"),
+        (("check", "--config", "x.yaml"), "x.yaml"),
+        (("bench", "--limit", "0"), "fer-build bench"),
+    ],
 )
 def test_an_error_is_one_json_object(run, words, where):
     ran = run(*words, "--json")
@@ -112,6 +117,8 @@ def test_a_full_disk_stops_with_a_clear_error(run, demo, tmp_path):
 )
 def test_a_missing_package_or_library_ends_in_the_line_that_installs_it(tmp_path, fault, hint):
     (tmp_path / "cv2.py").write_text(f"raise {fault}")
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ferbuild.builders.cli import main; main(['faces'])"
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ferbuild.builders.cli import main; main(['faces'])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and hint in done.stderr and "Traceback" not in done.stderr

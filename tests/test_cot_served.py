@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, fer_build
+
 from ferbuild.builders import shards
 
 pytestmark = pytest.mark.network

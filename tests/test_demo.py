@@ -17,6 +17,7 @@ import pytest
 from conftest import fer_build
 
 from ferbuild.builders import shards
+from ferbuild.builders.reasons import STAGES
 
 pytestmark = pytest.mark.network
 
@@ -34,6 +35,7 @@ def test_every_stage_accounts_for_its_rows(demo):
         assert one["in"] == one["kept"] + sum(one["dropped"].values()) > 0
         drops = [reason for table in shards.read_drops(Path(one["out"])) for reason in table["reason"].to_pylist()]
         assert {reason: drops.count(reason) for reason in drops} == one["dropped"]
+        assert set(drops) <= {reason for known in STAGES.values() for reason in known}
         mark = json.loads((Path(one["out"]) / "stage.json").read_text())
         assert (mark["in"], mark["kept"], mark["dropped"]) == (one["in"], one["kept"], one["dropped"])
         assert sum(one["splits"].values()) == one["kept"]

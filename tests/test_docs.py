@@ -8,7 +8,9 @@ import sys
 
 import pytest
 from conftest import REPO
+
 from ferbuild.builders.cli import COMMANDS, cli
+from ferbuild.builders.reasons import STAGES
 
 DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
 
@@ -32,6 +34,17 @@ def test_every_command_in_the_documents_exists(path):
 def test_links_lead_to_files(path):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("reason", sorted({reason for known in STAGES.values() for reason in known}))
+def test_no_drop_reason_is_only_on_paper(reason):
+    text = "".join(
+        path.read_text()
+        for room in ("builders", "filters", "manifests")
+        for path in [*(REPO / room).rglob("*.py"), *(REPO / room).rglob("*.yaml")]
+        if path.name != "reasons.py"
+    )
+    assert reason.partition("<")[0] in text
 
 
 def test_the_changelog_knows_the_version():

@@ -10,12 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferbuild.builders import shards
 from PIL import Image
 
-AFFECT_HEADER = (
-    "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal".split(",")
-)
+from ferbuild.builders import shards
+
+AFFECT_HEADER = [
+    "subDirectory_filePath",
+    "face_x",
+    "face_y",
+    "face_width",
+    "face_height",
+    "facial_landmarks",
+    "expression",
+    "valence",
+    "arousal",
+]
 
 
 def noise(side: tuple[int, int], seed: int = 0) -> Image.Image:
@@ -32,7 +41,9 @@ def raf(root: Path, pictures: dict[str, bytes | None]) -> None:
     aligned = root / "basic" / "Image" / "aligned"
     aligned.mkdir(parents=True)
     (root / "basic" / "EmoLabel").mkdir()
-    (root / "basic" / "EmoLabel" / "list_patition_label.txt").write_text("".join(f"{name}.jpg 4\n" for name in pictures))
+    (root / "basic" / "EmoLabel" / "list_patition_label.txt").write_text(
+        "".join(f"{name}.jpg 4\n" for name in pictures)
+    )
     for name, data in pictures.items():
         if data is not None:
             (aligned / f"{name}_aligned.jpg").write_bytes(data)
@@ -130,4 +141,8 @@ def test_an_unreadable_benchmark_picture_stays_as_a_row(run, tmp_path):
     (tmp_path / "fer-build.yaml").write_text("sources: {rafdb: RAF}\n")
     ran = run("faces", "--json")
     assert ran.code == 1
-    assert (ran.json["dropped"], ran.json["findings"], ran.json["splits"]) == ({"empty file": 1}, {"empty file": 1}, {"test": 1})
+    assert (ran.json["dropped"], ran.json["findings"], ran.json["splits"]) == (
+        {"empty file": 1},
+        {"empty file": 1},
+        {"test": 1},
+    )

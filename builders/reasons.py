@@ -1,0 +1,66 @@
+"""Why rows leave the way: the closed vocabulary of drop reasons, stage by stage, with what each means.
+
+Further reasons come from manifests: what a source's `not_labels` and readers' options name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SOURCES: Mapping[str, str] = {
+    "duplicate row": "the same picture, and box where there are boxes, was listed before",
+    "contaminates:ferbench/<set>": "the picture is listed in the benchmark split of the same release too",
+    "label outside the table": "the release writes a label that its manifest does not know",
+    "malformed row": "a line or annotation that cannot be read",
+    "bad box": "a face box without area",
+    "path leaves the release": "an absolute path or one with `..`",
+    "foreign file name": "a name that this split of the release never had",
+    "outside the class folders": "a picture in no class folder",
+    "split outside the table": "nothing tells which split the picture is in",
+    "missing annotation": "a picture without its annotation file",
+    "no face name": "a FERPlus row with an empty file name: no face was found there",
+    "no votes": "eight vote columns that are all zero",
+    "no majority": "rule majority: no label has over half of the votes",
+    "unknown": "rules majority and argmax10: most annotators could not tell",
+    "no face": "rules majority and argmax10: most annotators saw no face",
+    "copy of a test picture": "a training picture that bears a test picture's name",
+    "no emotion label": "a CK+ sequence without an emotion file",
+    "label none": "AffectNet code 8",
+    "label uncertain": "AffectNet code 9",
+    "label no face": "AffectNet code 10",
+    "pose": "KDEF pictures that are not frontal",
+    "unsafe path": "an archive member with an absolute name or `..`",
+    "unreadable archive": "a damaged ZIP archive",
+    "unreadable folder": "a folder that cannot be listed",
+    "unreadable name": "a file name that is no UTF-8",
+}
+
+PICTURES: Mapping[str, str] = {
+    "missing picture": "the release lists it, but it is not on disk",
+    "empty file": "a file of zero bytes",
+    "unreadable": "no picture, or one that cannot be decoded",
+    "truncated": "a picture file that ends too early",
+    "too many pixels": "more than the recipe's `max_pixels`",
+    "box outside the picture": "the box and the picture do not meet",
+    "too small": "check `too_small`",
+    "extreme aspect": "check `extreme_aspect`",
+}
+
+TRACES: Mapping[str, str] = {
+    "teacher gave up": "no reply came in the end; the next run asks again",
+    "empty": "a reply without text",
+    "truncated": "a reply that was cut off",
+    "refused": "the teacher declined, or the baseline found nothing to measure",
+    "malformed tags": "no answer in its tags after the reasoning",
+    "several answers": "more than one answer",
+    "not a candidate": "an answer that is none of the choices",
+    "no reasoning": "check `reasons`: nothing between the think tags",
+    "too short": "check `reasons`: fewer words than asked for",
+    "disagrees with the label": "check `agrees`",
+}
+
+STAGES: Mapping[str, Mapping[str, str]] = {
+    "faces and bench, before a picture is opened": SOURCES,
+    "faces": PICTURES,
+    "cot": TRACES,
+}
