@@ -30,6 +30,9 @@ FOLDER = "ferbench"
 ABOUT = "FERBench, built from the benchmark splits of its sources: one question a picture, none left out."
 
 
+_PART = "give the whole published file, for the release, layout and label rule that it was made from"
+
+
 class Prompts(NamedTuple):
     """Prompts taken from published files, by picture path."""
 
@@ -84,7 +87,7 @@ def plan(build: Build, *, prompts: str = "") -> Plan:
             "max_pixels": settings.recipe.picture.max_pixels,
             "limit": settings.limit,
         },
-        inputs=[digest for digest in build.digests if digest.partition(":")[0] in asked],
+        inputs=[listing.digest for listing in build.benchmark_listings],
         flags={"prompts": prompts},
         shard_bytes=settings.recipe.shard_bytes,
     )
@@ -105,18 +108,23 @@ def published_path(mark: Benchmark, row: Row) -> str:
 
 def _jobs(build: Build, prompts: Prompts | None) -> list[Job]:
     jobs = []
-    for listing in build.listings:
+    matched = prompts is None
+    for listing in build.benchmark_listings:
         mark = listing.source.benchmark
         if mark is None:
             continue
         rows, paths = _in_order(build.chosen(listing.rows), mark)
         texts = _published(prompts, paths, mark)
+        matched = matched or bool(texts)
         question = question_of(listing.source, build.settings.recipe.question)
         version = f"file:{prompts.digest}" if prompts and texts else question.version
         for start in range(0, rows.num_rows, PART_ROWS):
             piece, names = own_copy(rows, start, PART_ROWS), paths[start : start + PART_ROWS]
             own = {name: texts[name] for name in names if name in texts}
             jobs.append(Job(len(names), Asked(listing.base, mark.set, question, own, version, names, piece)))
+    if not matched:
+        hint = "a file is matched by its `image_path`; `fer-build check` says where a layout has no published paths"
+        raise FerError("--prompts", "the prompt files know no row of any set here", hint)
     return jobs
 
 
@@ -135,7 +143,7 @@ def _published(prompts: Prompts | None, paths: Sequence[str], mark: Benchmark) -
     if 0 < known < len(paths):
         first = next(path for path in paths if path not in texts)
         problem = f"the prompt files know {known} of the {len(paths)} rows of {mark.set}"
-        raise FerError("--prompts", problem, f"the first they lack is {first}; give the whole published file")
+        raise FerError("--prompts", problem, f"the first they lack is {first}: {_PART}")
     return texts if known else {}
 
 
@@ -168,6 +176,6 @@ def _bench_row(face: Row, path: str, job: Asked) -> dict[str, Any]:
 
 def _listed_drops(build: Build) -> pa.Table:
     """Return what the sources dropped of the benchmark splits themselves: rows without a usable label."""
-    drops = build.listed_drops()
+    drops = build.listed_drops(build.benchmark_listings)
     pairs = [f"{source}/{split}" for source, split in build.benchmarks]
     return drops.filter(pc.is_in(pc.binary_join_element_wise(drops["source"], drops["split"], "/"), pa.array(pairs)))

@@ -40,10 +40,20 @@ class Build:
             list_source(r.source, r.root, layout=r.layout, rule=r.rule, labels=r.labels) for r in self.settings.releases
         )
 
+    @cached_property
+    def benchmark_listings(self) -> tuple[Listing, ...]:
+        """The releases that take part in FERBench, under its own label rules, whatever the user's rules are."""
+        pairs = zip(self.settings.releases, self.listings, strict=True)
+        return tuple(
+            listing if r.rule in (None, r.source.rules[0]) else list_source(r.source, r.root, layout=r.layout)
+            for r, listing in pairs
+            if r.source.benchmark
+        )
+
     @property
     def digests(self) -> list[str]:
         """What the releases are: enters the key of every stage that reads them."""
-        return [f"{listing.source.name}:{listing.digest}" for listing in self.listings]
+        return [listing.digest for listing in self.listings]
 
     @property
     def benchmarks(self) -> frozenset[tuple[str, str]]:
@@ -59,11 +69,10 @@ class Build:
         first = frame.sort("id").group_by("split", maintain_order=True).head(self.settings.limit)
         return rows.take(pa.array(first.sort("at")["at"])).cast(LISTED)
 
-    def listed_drops(self) -> pa.Table:
+    def listed_drops(self, listings: Sequence[Listing]) -> pa.Table:
         """Return what the sources themselves dropped; nothing in a limited build, whose rows are a sample."""
-        if self.settings.limit:
-            return DROPS.empty_table()
-        return pa.concat_tables([listing.drops for listing in self.listings])
+        tables = [] if self.settings.limit else [listing.drops for listing in listings]
+        return pa.concat_tables([DROPS.empty_table(), *tables])
 
     def is_stale(self, plan: Plan) -> bool:
         """Tell whether a stage has to run: its folder is missing, incomplete, or was made by another plan."""

@@ -58,7 +58,9 @@ def run(build: Build) -> Report:
     """Bring the faces up to date and return what was done."""
     bind.bind(face, build.settings.recipe.face_checks)
     work = partial(face_batch, recipe=build.settings.recipe)
-    return build.bring_up_to_date(plan(build), lambda: _jobs(build), work, early=build.listed_drops)
+    return build.bring_up_to_date(
+        plan(build), lambda: _jobs(build), work, early=lambda: build.listed_drops(build.listings)
+    )
 
 
 def _jobs(build: Build) -> list[Job]:

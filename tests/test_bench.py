@@ -10,6 +10,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+from ferbuild.builders import shards
 from PIL import Image
 
 RAF_IDS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6, "neutral": 7}
@@ -176,3 +177,24 @@ def test_export_names_what_it_knows(raf_test, run, tmp_path):
         run("export", "ferbench", "--to", "unifr", "--out", "o", "--json").json["error"]["hint"]
         == "did you mean 'unifer'?"
     )
+
+
+def test_another_rule_neither_thins_nor_relabels_the_benchmark(real_data, run, tmp_path):
+    entry = {"root": str(real_data / "ferplus"), "rule": "majority"}
+    (tmp_path / "fer-build.yaml").write_text(json.dumps({"sources": {"ferplus": entry}}))
+    ran = run("bench", "--json")
+    assert (ran.json["kept"], ran.json["dropped"]) == (3573, {})
+    checked = run("check", "--json").json["sources"]["ferplus"]
+    rows = {split: count["rows"] for split, count in checked["splits"].items()}
+    assert rows == {"train": 25045, "validation": 3191, "test": 3137}, "check shows the rule that was asked for"
+    rows = [
+        row for piece in shards.slices(Path(ran.json["out"]), 9999) for row in piece.read()["label_rule"].to_pylist()
+    ]
+    assert set(rows) == {"argmax8"}
+
+
+def test_prompts_that_know_no_row_here_are_refused(raf_test, run, tmp_path):
+    config(tmp_path, rafdb=raf_test)
+    (tmp_path / "other.json").write_text(json.dumps([{"image_path": "/SFEW-2.0/x.png", "prompt": "Which?"}]))
+    ran = run("bench", "--prompts", "other.json", "--json")
+    assert ran.code == 2 and ran.json["error"]["problem"] == "the prompt files know no row of any set here"

@@ -75,6 +75,7 @@ def test_what_agrees_is_kept_and_nothing_is_asked_twice(demo, project):
 
 def test_rows_the_teacher_gave_up_on_are_asked_again(demo, project):
     log, total = project / "log", demo.stage("rlvr")["kept"]
+    checks(project, "[answered]")
     with stub(log, "--faults", "0.4", "--kinds", "400", "--patience", "99") as url:
         ran = fer_build("cot", "--endpoint", url, "--json", cwd=project)
     gave_up = ran.json["dropped"]["teacher gave up"]

@@ -84,13 +84,12 @@ def test_every_bad_row_is_dropped_with_its_reason(tmp_path: Path) -> None:
         "bad box": [
             trees.affectnet_row("1/f.jpg", 1, box="10,10,-20,30"),
             trees.affectnet_row("1/g.jpg", 1, box="10,10,20,0"),
+            trees.affectnet_row("1/k.jpg", 1, box="10,ten,20,30"),
+            trees.affectnet_row("1/p.jpg", 1, box=",,,"),
         ],
         "malformed row": [
             "1/h.jpg,1,2,3",
             trees.affectnet_row("1/i.jpg", 1) + ",more",
-            trees.affectnet_row("1/j.jpg", 1, valence="text"),
-            trees.affectnet_row("1/k.jpg", 1, box="10,ten,20,30"),
-            trees.affectnet_row("1/l.jpg", 1, arousal="nan"),
             trees.affectnet_row("", 1),
         ],
         "path leaves the release": [
@@ -106,7 +105,15 @@ def test_every_bad_row_is_dropped_with_its_reason(tmp_path: Path) -> None:
     assert trees.labels(listing) == {("train", "1/good.jpg"): "surprise", ("train", "1/last.jpg"): "anger"}
     assert trees.reasons(listing) == {reason: len(group) for reason, group in bad.items()}
     flat = [row["detail"] for row in listing.drops.to_pylist() if row["reason"] == "bad box"]
-    assert flat[0] == "box 10.0 10.0 -10.0 40.0"
+    assert flat == ["box 10.0 10.0 -10.0 40.0", "box 10.0 10.0 30.0 10.0", "box 10.0 ? 30.0 ?", "box ? ? ? ?"]
+
+
+def test_an_unreadable_mood_costs_the_mood_and_not_the_row(tmp_path: Path) -> None:
+    moods = [trees.affectnet_row("1/j.jpg", 1, valence="text"), trees.affectnet_row("1/l.jpg", 1, arousal="nan")]
+    write(tmp_path, moods, table="training")
+    rows = list_source(AFFECTNET, tmp_path).rows.to_pylist()
+    assert [row["valence"] is None for row in rows] == [True, False]
+    assert [row["arousal"] is None for row in rows] == [False, True]
 
 
 def test_bad_box_does_not_thin_the_benchmark(tmp_path: Path) -> None:
@@ -210,12 +217,14 @@ def test_2021_release(tmp_path: Path, text: bool) -> None:
         ("train", "0.jpg"): "neutral",
         ("train", "10.jpg"): "contempt",
         ("train", "2.jpg"): "happiness",
+        ("train", "5.jpg"): "happiness",
         ("validation", "0.jpg"): "anger",
     }
-    assert trees.reasons(listing) == {"label none": 1, "missing annotation": 2}
+    assert trees.reasons(listing) == {"label none": 1, "missing annotation": 1}
     rows = {row["rel_path"]: row for row in listing.rows.to_pylist()}
     assert rows["train_set/images/2.jpg"]["size"] is None
     assert rows["train_set/images/10.jpg"]["valence"] is None
+    assert rows["train_set/images/5.jpg"]["arousal"] is None, "a row is good without its mood"
     assert (rows["val_set/images/0.jpg"]["valence"], rows["val_set/images/0.jpg"]["arousal"]) == (-0.5, 0.75)
     assert "cannot be mapped" in listing.notes[0]
 
@@ -233,8 +242,9 @@ def test_2021_annotations_that_are_none(tmp_path: Path) -> None:
     (folder / "6_exp.npy").write_bytes(bytes(range(256)))
     np.save(folder / "7_val.npy", np.array("nothing"))
     listing = list_source(AFFECTNET, tmp_path)
-    assert trees.labels(listing) == {("validation", "0.jpg"): "happiness"}
-    assert trees.reasons(listing) == {"malformed row": 7}
+    assert trees.labels(listing) == {("validation", "0.jpg"): "happiness", ("validation", "7.jpg"): "happiness"}
+    assert trees.reasons(listing) == {"malformed row": 6}
+    assert listing.rows["valence"].to_pylist()[1] is None
 
 
 def test_affectnet_plus(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_expw_boxes_and_several_faces_an_image(tmp_path):
     ]
     assert {row["split"] for row in rows} == {"train"}
     assert reasons(listing) == {
-        "duplicate row": 1, "label outside the table": 1, "malformed row": 2, "bad box": 1,
+        "duplicate row": 1, "label outside the table": 1, "malformed row": 1, "bad box": 2,
         "path leaves the release": 1,
     }  # fmt: skip
     assert listing.rows.num_rows + listing.drops.num_rows == len(EXPW_ROWS)

@@ -176,7 +176,6 @@ def test_every_shipped_entry_opens(tmp_path):
     ("changes", "options", "problem"),
     [
         ({"kind": "vllm"}, {}, "no teacher of kind 'vllm'"),
-        ({"endpoints": []}, {}, "has no endpoint"),
         ({}, {"endpoints": ["localhost:8000/v1"]}, "is no endpoint"),
         ({}, {"concurrency": 0}, "cannot ask 0 at a time"),
     ],

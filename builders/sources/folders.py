@@ -31,6 +31,7 @@ def read(
     unique: bool = False,
     own_map: bool = False,
     mixup: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Found:
     """Return a row for every picture below `folders`, sorted by split and address.
 
@@ -42,6 +43,7 @@ def read(
     unique: a name occurs once in a split and label: copies (an archive beside its unpacked folder) are drops.
     own_map: the folders' meaning is not fixed: FerError unless the user gives `labels`.
     mixup: options of `listing.refuse`.
+    notes: sentences the user should see.
     """
     if own_map and labels is None:
         raise _ask_for_map(tree, source)
@@ -63,7 +65,7 @@ def read(
     if unique:
         rows = _once(rows)
     rows = rows.sort("split", "rel_path", nulls_last=True)
-    return Found(rows.select("split", "name", "rel_path", "size", "raw", "reason", "detail"))
+    return Found(rows.select("split", "name", "rel_path", "size", "raw", "reason", "detail"), notes=tuple(notes))
 
 
 def _lookup(written: pl.Expr, splits: Mapping[str, str]) -> pl.Expr:

@@ -96,15 +96,18 @@ def _marks(read_one: Callable[[str], Mark], rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _npy(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
-    def value(word: str) -> object:
-        return _scalar(folder / f"{stem}_{fields[word]}.npy") if word in fields else None
+    def mood(word: str) -> float | None:
+        try:
+            return _mood(_scalar(folder / f"{stem}_{fields[word]}.npy")) if word in fields else None
+        except (OSError, ValueError, TypeError):
+            return None  # a row is good without it
 
     try:
-        return Mark(_code(value("label")), _mood(value("valence")), _mood(value("arousal")))
+        return Mark(_code(_scalar(folder / f"{stem}_{fields['label']}.npy")), mood("valence"), mood("arousal"))
     except FileNotFoundError as err:
         return Mark(None, None, None, "missing annotation", Path(err.filename).name)
     except (OSError, ValueError, TypeError) as err:
-        return Mark(None, None, None, "malformed row", str(err)[:80])
+        return Mark(None, None, None, "malformed row", _said(err))
 
 
 def _json(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
@@ -117,7 +120,12 @@ def _json(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
     except KeyError:
         return Mark(None, None, None, "missing annotation", f"no key {fields['label']}")
     except (OSError, ValueError, TypeError, AttributeError) as err:
-        return Mark(None, None, None, "malformed row", str(err)[:80])
+        return Mark(None, None, None, "malformed row", _said(err))
+
+
+def _said(err: Exception) -> str:
+    """Return what an exception says without the path of this machine."""
+    return (err.strerror if isinstance(err, OSError) and err.strerror else str(err))[:80]
 
 
 def _code(value: object) -> str:

@@ -113,8 +113,7 @@ def _rows(
     return (
         table.lazy()
         .with_columns(*(_number(column).alias(f"# {column}") for column in numbers), name=name)
-        .with_columns(bad=pl.any_horizontal("bad", *(pl.col(f"# {column}").is_null() for column in numbers),
-                                            pl.col("name").fill_null("") == ""))
+        .with_columns(bad=pl.col("bad") | (pl.col("name").fill_null("") == ""))
         .select(
             name=pl.when(~pl.col("bad")).then("name"),
             raw=pl.col(fields["label"]).str.strip_chars(),
@@ -163,19 +162,20 @@ def _splits(rows: pl.DataFrame, split: str, splits: Mapping[str, str], names: Ma
 
 
 def _numbers(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
-    """Take valence and arousal outside -1..1 for "not given", and drop a box without area.
+    """Take valence and arousal outside -1..1 for "not given", and drop a box that has no area or is no four numbers.
 
     A row whose label says that there is no usable face keeps that reason.
     """
     moods = [pl.when(pl.col(mood).abs() <= 1).then(mood).alias(mood) for mood in ("valence", "arousal")]
     x0, y0, x1, y1 = (pl.col("box").list.get(at, null_on_oob=True) for at in range(4))
-    flat = (x1 <= x0) | (y1 <= y0)
-    flat &= ~pl.col("raw").is_in(list(source.not_labels))
-    seen = pl.format("box {} {} {} {}", x0, y0, x1, y1)
+    flat = ((x1 <= x0) | (y1 <= y0)).fill_null(True) & pl.col("box").is_not_null()
+    flat &= ~pl.col("raw").is_in(list(source.not_labels)).fill_null(False)
+    corners = [corner.cast(pl.String).fill_null("?") for corner in (x0, y0, x1, y1)]
+    seen = pl.format("box {} {} {} {}", *corners)
     return rows.with_columns(
         *moods,
-        reason=pl.when(flat.fill_null(False)).then(pl.coalesce("reason", pl.lit("bad box"))).otherwise("reason"),
-        detail=pl.when(flat.fill_null(False)).then(pl.coalesce("detail", seen)).otherwise("detail"),
+        reason=pl.when(flat).then(pl.coalesce("reason", pl.lit("bad box"))).otherwise("reason"),
+        detail=pl.when(flat).then(pl.coalesce("detail", seen)).otherwise("detail"),
     )
 
 
