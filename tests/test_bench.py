@@ -10,8 +10,9 @@ from pathlib import Path
 
 import datasets
 import pytest
-from ferbuild.builders import shards
 from PIL import Image
+
+from ferbuild.builders import shards
 
 RAF_IDS = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6, "neutral": 7}
 
