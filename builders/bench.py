@@ -20,9 +20,10 @@ from ferbuild.builders import faces, images
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
-from ferbuild.builders.stage import PART_ROWS, Job, Plan, Report
+from ferbuild.builders.stage import PART_ROWS, Job, Plan
 from ferbuild.manifests.schema import Benchmark, Picture
 
 VERSION = 1
@@ -60,14 +61,22 @@ def read_prompts(files: Sequence[Path]) -> Prompts | None:
     for file in files:
         try:
             data = file.read_bytes()
-            texts |= {row["image_path"]: row["prompt"] for row in json.loads(data)}
+            texts |= {_text(row["image_path"]): _text(row["prompt"]) for row in json.loads(data)}
         except OSError as err:
             raise FerError(file, "cannot be read", str(err.strerror or err)) from None
-        except (ValueError, TypeError, KeyError, AttributeError) as err:
+        except (ValueError, TypeError, KeyError, RecursionError) as err:
             hint = "a JSON list of rows with `image_path` and `prompt` is wanted, as FERBench is published"
             raise FerError(file, f"holds no benchmark rows ({type(err).__name__}: {err})", hint) from None
         digest.update(hashlib.sha256(data).digest())
     return Prompts(texts, digest.hexdigest()[:12]) if files else None
+
+
+def _text(value: Any) -> str:
+    """Return a JSON value that is a string Arrow can hold. TypeError, ValueError: it is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"found {value!r:.40} where text is wanted")
+    value.encode()
+    return value
 
 
 def plan(build: Build, *, prompts: str = "") -> Plan:

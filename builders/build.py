@@ -12,10 +12,11 @@ import pyarrow as pa
 from ferbuild.builders import card, stage
 from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.mark import Report
 from ferbuild.builders.record import DROPS, LISTED
 from ferbuild.builders.sources import list_source
 from ferbuild.builders.sources.listing import Listing
-from ferbuild.builders.stage import Job, Plan, Report, Tick, Work
+from ferbuild.builders.stage import Job, Plan, Tick, Work
 
 
 @dataclass

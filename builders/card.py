@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import yaml
 
+from ferbuild.builders.mark import Report
 from ferbuild.builders.shards import front_matter
-from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.stage import Plan
 
 LOCAL = (
     "This is the local edition. It may hold pictures that their owners do not allow anyone to pass on: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from pydantic import Field
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Recipe, Source, SourceEntry, Strict
+from ferbuild.manifests.schema import Entry, Recipe, Source, Strict
 
 FILE = "fer-build.yaml"
 
@@ -23,7 +25,7 @@ class ConfigFile(Strict):
     work: str = "fer-data"
     recipe: str = "default"
     seed: int = 0
-    sources: dict[str, str | SourceEntry] = Field(default_factory=dict)
+    sources: dict[str, Entry] = Field(default_factory=dict)
     teacher: str = "geometry"
     own: list[str] = Field(default_factory=list)
     """Hosts of the user's own servers: pictures may be sent to them."""
@@ -111,19 +113,30 @@ def config_text(values: Mapping[str, Any]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return `value` as a YAML scalar, quoted where it needs quotes."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).splitlines()[0]
+    """Return `value` as a YAML scalar: as it is where that is safe, else quoted as JSON, which is YAML."""
+    plain = re.fullmatch(r"[A-Za-z./~][\w./ ~-]*(?<! )", value) and yaml.safe_load(value) == value
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _releases(config: ConfigFile, home: Path, recipe: Recipe, where: Path) -> tuple[Release, ...]:
-    found = {}
-    for name, given in config.sources.items():
-        entry = SourceEntry(root=given) if isinstance(given, str) else given
+    found: dict[str, Release] = {}
+    for name, entry in config.sources.items():
         source = load.load_source(_beside(home, entry.manifest or name))
         rule = _known_rule(source, entry.rule, f"{where}: sources.{name}.rule")
+        if source.name in {release.source.name for release in found.values()}:
+            problem = f"{source.name} is named twice; the ids of its faces would meet"
+            raise FerError(f"{where}: sources.{name}", problem, "give the second manifest a name of its own")
         found[name] = Release(source, _place(home, entry.root), entry.layout, rule, entry.labels)
+    _known_order(recipe, found, where)
     rank = {name: at for at, name in enumerate(recipe.sources)}
     return tuple(found[name] for name in sorted(found, key=lambda name: (rank.get(name, len(rank)), name)))
+
+
+def _known_order(recipe: Recipe, found: Mapping[str, Release], where: Path) -> None:
+    """FerError where the recipe orders a source that neither the tool nor fer-build.yaml knows."""
+    known = {*load.names("sources"), *found}
+    if strange := [name for name in recipe.sources if name not in known]:
+        raise FerError(f"{where}: recipe {recipe.name}", f"no source {strange[0]!r}", did_you_mean(strange[0], known))
 
 
 def _known_rule(source: Source, rule: str | None, where: str) -> str | None:
@@ -141,7 +154,10 @@ def _models(config: ConfigFile, home: Path, where: Path) -> dict[str, Path]:
 
 
 def _place(home: Path, path: str) -> Path:
-    return home / Path(path).expanduser()
+    try:
+        return home / Path(path).expanduser()
+    except RuntimeError:
+        raise FerError(path, "no such user", "write the path in full") from None
 
 
 def _beside(home: Path, name: str) -> str:

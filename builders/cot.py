@@ -17,12 +17,13 @@ import pyarrow as pa
 from ferbuild.builders import faces, measure, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import conform, one_each, provenance, spread
+from ferbuild.builders.mark import Report
 from ferbuild.builders.measure import read_measures
 from ferbuild.builders.questions import Question, as_options, questions
 from ferbuild.builders.record import COT, MESSAGES, Batch, drop, drops_table
 from ferbuild.builders.sending import refuse_closed_pictures
 from ferbuild.builders.shards import Slice
-from ferbuild.builders.stage import Job, Plan, Report
+from ferbuild.builders.stage import Job, Plan
 from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.filters import answer, bind, trace

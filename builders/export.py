@@ -11,6 +11,7 @@ from ferbuild.builders import shards
 from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import write_text
+from ferbuild.builders.mark import read_mark
 from ferbuild.manifests.schema import Benchmark
 
 Marks = Mapping[str, Benchmark]
@@ -34,10 +35,11 @@ def export(settings: Settings, dataset: str, target: str, out: Path) -> Exported
     if target not in known:
         raise FerError(f"--to {target}", f"{dataset} has no such export", did_you_mean(target, known))
     folder = settings.work / dataset
-    if not (folder / "stage.json").exists():
+    mark = read_mark(folder)
+    if mark is None or not shards.is_intact(folder, mark.splits):
         build = "bench" if dataset == "ferbench" else dataset
-        raise FerError(folder, "is not built", f"run `fer-build {build}` first")
-    marks = {mark.set: mark for release in settings.releases if (mark := release.source.benchmark)}
+        raise FerError(folder, "is damaged" if mark else "is not built", f"run `fer-build {build}` first")
+    marks = {at.set: at for release in settings.releases if (at := release.source.benchmark)}
     return Exported(out, TARGETS[f"{dataset}/{target}"](folder, out, marks))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,11 @@ import pyarrow as pa
 from ferbuild.builders import images
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
+from ferbuild.builders.mark import Report
 from ferbuild.builders.record import FACES, Batch, Row, drop, drops_table
+from ferbuild.builders.sources.plain import TooLargeError
 from ferbuild.builders.sources.tree import read_picture
-from ferbuild.builders.stage import PART_ROWS, Job, Plan, Report
+from ferbuild.builders.stage import PART_ROWS, Job, Plan
 from ferbuild.filters import bind, face
 from ferbuild.manifests.schema import Picture, Recipe
 
@@ -123,7 +124,9 @@ def open_picture(row: Row, base: Path) -> bytes:
         return read_picture(base, row["rel_path"])
     except FileNotFoundError:
         raise images.PictureError("missing picture", "it was there when the release was listed") from None
-    except (OSError, KeyError, ValueError, NotImplementedError, RuntimeError, zlib.error) as err:
+    except TooLargeError as err:
+        raise images.PictureError("file too large", str(err)) from None
+    except (OSError, KeyError, ValueError) as err:
         raise images.PictureError("unreadable", images.describe(err)) from None
 
 

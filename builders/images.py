@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ferbuild.builders.ends import ends_early
 from ferbuild.builders.magic import picture_kind
 from ferbuild.manifests.schema import Picture
 
@@ -23,6 +25,10 @@ Pixels = npt.NDArray[np.uint8]
 
 _PIXELS = re.compile(r"\d+ pixels")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+"""What releases hold; JPEG's reader takes MPO too. Pillow knows many more, and starts Ghostscript for PostScript."""
 
 
 class PictureError(Exception):
@@ -53,7 +59,7 @@ def decode(data: bytes, *, max_pixels: int) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 if picture.width * picture.height > max_pixels:
                     raise PictureError("too many pixels", f"{picture.width * picture.height} pixels")
                 return _upright_rgb(picture)
@@ -62,7 +68,7 @@ def decode(data: bytes, *, max_pixels: int) -> Pixels:
     except Image.DecompressionBombError as err:  # Pillow's own bound, before ours is asked
         raise PictureError("too many pixels", " ".join(_PIXELS.findall(str(err))[:1])) from None
     except Exception as err:
-        raise PictureError(_reason(err), describe(err)) from None
+        raise PictureError(_reason(err, data), describe(err)) from None
 
 
 def describe(err: Exception) -> str:
@@ -81,6 +87,8 @@ def cut(data: bytes, pixels: Pixels, box: Sequence[float] | None, policy: Pictur
     if box is None:
         return Cut(data, f".{picture_kind(data) or 'bin'}", pixels, None)
     height, width = pixels.shape[:2]
+    if not all(map(math.isfinite, box)):
+        raise PictureError("box outside the picture", f"{[*box]} in {width}x{height}")
     x0, y0 = max(0, round(box[0])), max(0, round(box[1]))
     x1, y1 = min(width, round(box[2])), min(height, round(box[3]))
     if x1 - x0 < 1 or y1 - y0 < 1:
@@ -120,7 +128,8 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
 
 
-def _reason(err: Exception) -> str:
-    """Tell a cut file from one that is no picture: Pillow opens the first and fails while loading."""
+def _reason(err: Exception, data: bytes) -> str:
+    """Tell a cut file from one that is no picture: by what Pillow says, or by a format that tells its own length."""
     text = str(err).lower()
-    return "truncated" if any(word in text for word in ("truncated", "broken data", "unexpected end")) else "unreadable"
+    cut_short = any(word in text for word in ("truncated", "broken data", "unexpected end"))
+    return "truncated" if cut_short or ends_early(data) else "unreadable"

@@ -17,11 +17,14 @@ import pyarrow as pa
 from ferbuild.builders import faces, shards, training_rows
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.build import Build
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import file_sha256
+from ferbuild.builders.images import PictureError
+from ferbuild.builders.mark import Report
 from ferbuild.builders.measures import MEASURES, Models, load_models, measure_picture
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
-from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.stage import Plan
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.manifests import load
 
@@ -60,7 +63,11 @@ def measure_batch(piece: Slice, *, weights: tuple[tuple[str, Path], ...], benchm
     models = _models(weights)
     table = training_rows.read(piece, benchmarks)
     pictures = zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True)
-    rows = [{"id": name} | measure_picture(picture["bytes"], models) for name, picture in pictures]
+    try:
+        rows = [{"id": name} | measure_picture(picture["bytes"], models) for name, picture in pictures]
+    except PictureError as err:
+        hint = "its bytes were changed on disk: delete the folder and run `fer-build faces` again"
+        raise FerError(piece.path, f"holds a picture that no longer decodes ({err.reason})", hint) from None
     return Batch({piece.split: pa.Table.from_pylist(rows, schema=MEASURES)}, DROPS.empty_table())
 
 

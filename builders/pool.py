@@ -10,9 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ferbuild.builders.errors import FerError
+
+LOOK_S = 0.2
+"""Seconds between two looks for a Ctrl-C."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,16 +34,19 @@ def each(call: Callable[[T], R], items: Sequence[T], *, workers: int, stage: str
     # A forked child would inherit the locks of polars' and OpenCV's threads; a fresh one does not.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_follow_the_parent)
-    try:
-        yield from _drain(pool, call, items, 2 * workers)
-    except BrokenProcessPool:
-        hint = "it ran out of memory, most likely: lower --workers and run again, finished parts are kept"
-        raise FerError(stage, "a worker process died", hint) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with _noting_ctrl_c() as stop:
+        try:
+            yield from _drain(pool, call, items, 2 * workers, stop)
+        except BrokenProcessPool:
+            hint = "it ran out of memory, most likely: lower --workers and run again, finished parts are kept"
+            raise FerError(stage, "a worker process died", hint) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _drain(pool: ProcessPoolExecutor, call: Callable[[T], R], items: Sequence[T], ahead: int) -> Iterator[R]:
+def _drain(
+    pool: ProcessPoolExecutor, call: Callable[[T], R], items: Sequence[T], ahead: int, stop: threading.Event
+) -> Iterator[R]:
     """Keep `ahead` items in the pool, so that a long list is never pickled at once."""
     queue = iter(items)
     running: set[Future[R]] = set()
@@ -50,9 +57,34 @@ def _drain(pool: ProcessPoolExecutor, call: Callable[[T], R], items: Sequence[T]
                 break
         if not running:
             return
-        finished, running = wait(running, return_when=FIRST_COMPLETED)
+        finished, running = wait(running, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        if stop.is_set():
+            raise KeyboardInterrupt
         for future in finished:
             yield future.result()
+
+
+@contextmanager
+def _noting_ctrl_c() -> Iterator[threading.Event]:
+    """Note the first Ctrl-C instead of raising; a second one ends the process, and its workers, at once.
+
+    Raised wherever it falls, it can leave a future's lock held, and the pool then waits for ever.
+    """
+    stop = threading.Event()
+
+    def note(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow_the_parent() -> None:

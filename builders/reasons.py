@@ -12,7 +12,7 @@ SOURCES: Mapping[str, str] = {
     "contaminates:ferbench/<set>": "the picture is listed in the benchmark split of the same release too",
     "label outside the table": "the release writes a label that its manifest does not know",
     "malformed row": "a line or annotation that cannot be read",
-    "bad box": "a face box without area",
+    "bad box": "a face box without area, or out of all pictures",
     "path leaves the release": "an absolute path or one with `..`",
     "foreign file name": "a name that this split of the release never had",
     "outside the class folders": "a picture in no class folder",
@@ -30,7 +30,7 @@ SOURCES: Mapping[str, str] = {
     "label no face": "AffectNet code 10",
     "pose": "KDEF pictures that are not frontal",
     "unsafe path": "an archive member with an absolute name or `..`",
-    "unreadable archive": "a damaged ZIP archive",
+    "unreadable archive": "a damaged ZIP archive, or a link to none",
     "unreadable folder": "a folder that cannot be listed",
     "unreadable name": "a file name that is no UTF-8",
 }
@@ -38,6 +38,7 @@ SOURCES: Mapping[str, str] = {
 PICTURES: Mapping[str, str] = {
     "missing picture": "the release lists it, but it is not on disk",
     "empty file": "a file of zero bytes",
+    "file too large": "a file of more than 256 MiB, which is not read",
     "unreadable": "no picture, or one that cannot be decoded",
     "truncated": "a picture file that ends too early",
     "too many pixels": "more than the recipe's `max_pixels`",

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from ferbuild.builders import faces, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import conform, one_each, provenance, spread
+from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, questions
 from ferbuild.builders.record import DROPS, MESSAGES, RLVR, Batch
 from ferbuild.builders.shards import Slice
-from ferbuild.builders.stage import Plan, Report
+from ferbuild.builders.stage import Plan
 
 VERSION = 1
 FOLDER = "rlvr"

@@ -70,12 +70,30 @@ def read_stream(path: Path) -> pa.Table:
 
 def split_files(folder: Path) -> dict[str, list[Path]]:
     """Return the shards of each split of a dataset folder, in order; FerError where it is none."""
-    names = folder / "dataset_dict.json"
     try:
-        splits = json.loads(names.read_text())["splits"]
-    except (OSError, ValueError, KeyError) as err:
-        raise FerError(folder, f"is no dataset folder ({err})", "build it first, or name another") from None
-    return {split: sorted((folder / split).glob("data-*.arrow")) for split in splits}
+        splits = json.loads((folder / "dataset_dict.json").read_text())["splits"]
+        return {split: sorted((folder / split).glob("data-*.arrow")) for split in splits}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
+        reason = getattr(err, "strerror", None) or f"dataset_dict.json: {err}"
+        raise FerError(folder, f"is no dataset folder ({reason})", "build it first, or name another") from None
+
+
+def is_intact(folder: Path, splits: Mapping[str, int]) -> bool:
+    """Tell whether a dataset folder holds exactly these rows, in shards numbered without a gap.
+
+    A stream that ends too early is not told by its format: the rows are counted.
+    """
+    try:
+        files = split_files(folder)
+        rows = {split: sum(read_stream(path).num_rows for path in paths) for split, paths in files.items()}
+    except FerError:
+        return False
+    numbered = all([path.name for path in paths] == _names(len(paths)) for paths in files.values())
+    return numbered and rows == dict(splits)
+
+
+def _names(shards: int) -> list[str]:
+    return [f"data-{at:05d}-of-{shards:05d}.arrow" for at in range(shards)]
 
 
 def slices(folder: Path, rows: int) -> list[Slice]:
@@ -138,7 +156,7 @@ def front_matter(schema: pa.Schema, splits: Sequence[str], key: str) -> dict[str
 
 def _write_shards(folder: Path, parts: Sequence[Path], schema: pa.Schema, shard_bytes: int) -> list[str]:
     groups = _group(parts, shard_bytes)
-    names = [f"data-{at:05d}-of-{len(groups):05d}.arrow" for at in range(len(groups))]
+    names = _names(len(groups))
     for name, group in zip(names, groups, strict=True):
         write_stream(folder / name, (piece.read() for piece in group), schema)
     return names

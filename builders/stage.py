@@ -26,6 +26,8 @@ import pyarrow as pa
 from ferbuild.builders import pool, shards
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
+from ferbuild.builders.mark import Report, read_mark, write_mark
+from ferbuild.builders.parts import Note, Parts
 from ferbuild.builders.record import DROPS, Batch
 
 log = logging.getLogger(__name__)
@@ -71,72 +73,22 @@ class Job(NamedTuple):
     work: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a stage did with its rows: `rows_in` = `kept` + the sum of `dropped`, always.
-
-    `splits` counts the rows written, which are more than `kept` where a stage makes several of one.
-    """
-
-    stage: str
-    rows_in: int
-    kept: int
-    dropped: Mapping[str, int]
-    out: Path
-    seconds: float = 0.0
-    splits: Mapping[str, int] = field(default_factory=dict)
-    findings: Mapping[str, int] = field(default_factory=dict)
-    complete: bool = True
-    reused: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        found = {
-            "stage": self.stage,
-            "in": self.rows_in,
-            "kept": self.kept,
-            "dropped": dict(self.dropped),
-            "splits": dict(self.splits),
-            "seconds": round(self.seconds, 3),
-            "out": str(self.out),
-            "complete": self.complete,
-            "reused": self.reused,
-        }
-        return found | ({"findings": dict(self.findings)} if self.findings else {})
-
-
-class Built(NamedTuple):
-    """What a stage's folder says of itself."""
-
-    report: Report
-    key: str
-    flags: dict[str, str]
-
-
-def read_report(folder: Path) -> Built | None:
-    """Return what is in a stage's folder, or None where there is none whole."""
-    try:
-        data = json.loads((folder / "stage.json").read_text())
-        report = Report(
-            stage=data["stage"],
-            rows_in=data["in"],
-            kept=data["kept"],
-            dropped=data["dropped"],
-            out=folder,
-            splits=data["splits"],
-            findings=data.get("findings", {}),
-            complete=data["complete"],
-            reused=True,
-        )
-        return Built(report, data["key"], data["flags"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
 def current(plan: Plan) -> Report | None:
-    """Return the report of what is on disk where it is whole and made by this very plan."""
+    """Return the report of what is on disk where it is whole and made by this very plan.
+
+    What a kill left half done is finished or removed. FerError where the folder was not made by the tool.
+    """
     _finish_swap(plan.out)
-    found = read_report(plan.out)
-    return found.report if found and found.key == plan.key and found.report.complete else None
+    _refuse_foreign(plan.out)
+    mark = read_mark(plan.out)
+    if mark is None or mark.key != plan.key or not mark.complete:
+        return None
+    if not shards.is_intact(plan.out, mark.splits):
+        log.warning("%s: a shard is missing or damaged; building it anew", plan.out)
+        return None
+    for rest in (_beside(plan.out, "parts"), _beside(plan.out, "old")):
+        shutil.rmtree(rest, ignore_errors=True)
+    return mark.report(plan.out)
 
 
 def run(
@@ -154,9 +106,9 @@ def run(
     `early` are drops of rows that never became a job. `card` writes the README below its front matter.
     """
     began = time.monotonic()
-    parts = _Parts(plan)
-    if early is not None and early.num_rows:
-        parts.write("early", Batch({}, early))
+    _refuse_foreign(plan.out)
+    parts = Parts(_beside(plan.out, "parts") / plan.key, plan.schema)
+    parts.write("early", Batch({}, DROPS.empty_table() if early is None else early))
     names = [f"{at:06d}" for at in range(len(jobs))]
     todo = [(name, job) for name, job in zip(names, jobs, strict=True) if not parts.done(name)]
     total = sum(job.rows for job in jobs)
@@ -168,7 +120,7 @@ def run(
         if tick:
             tick(plan.stage, ready, total)
     rows_in = total + (early.num_rows if early is not None else 0)
-    report = _publish(plan, parts, rows_in, card)
+    report = _publish(plan, parts, [*names, "early"], rows_in, card)
     return replace(report, seconds=time.monotonic() - began)
 
 
@@ -182,92 +134,54 @@ def only_one(work: Path) -> Iterator[None]:
     except filelock.Timeout:
         hint = "wait for it, or give this one another folder with --work"
         raise FerError(work, "another fer-build is writing here", hint) from None
-    except OSError as err:
-        raise FerError(work, f"cannot be written: {err.strerror or err}", "name another --work") from None
+    except (OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or err
+        raise FerError(work, f"cannot be written: {reason}", "name another --work") from None
     with lock:
         yield
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The finished jobs of one plan: a stream a split, and the drops, written last, as the mark of done."""
-
-    plan: Plan
-
-    @property
-    def folder(self) -> Path:
-        return self.plan.out.with_name(f"{self.plan.out.name}.parts") / self.plan.key
-
-    def done(self, name: str) -> bool:
-        """Tell whether a job need not run again; one that a teacher left rows of unanswered must."""
-        if not (self.folder / f"{name}.drops.arrow").exists():
-            return False
-        return not json.loads((self.folder / f"{name}.json").read_text())["unanswered"]
-
-    def write(self, name: str, batch: Batch) -> None:
-        for split, table in batch.kept.items():
-            shards.write_stream(self.folder / f"{name}.kept.{split}.arrow", [table], self.plan.schema)
-        notes = {"findings": dict(batch.findings), "unanswered": batch.unanswered, "taken": batch.taken}
-        write_text(self.folder / f"{name}.json", json.dumps(notes))
-        shards.write_stream(self.folder / f"{name}.drops.arrow", [batch.drops], DROPS)
-
-    def kept(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.glob("*.kept.*.arrow")):
-            split = path.name.removesuffix(".arrow").partition(".kept.")[2]
-            found.setdefault(split, []).append(path)
-        return found
-
-    def drops(self) -> list[Path]:
-        return sorted(self.folder.glob("*.drops.arrow"))
-
-    def notes(self) -> Iterator[dict[str, Any]]:
-        for path in sorted(self.folder.glob("*.json")):
-            yield json.loads(path.read_text())
-
-    def remove(self) -> None:
-        """Remove this plan's parts and those that an earlier, other plan left."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
-
-
-def _make_part(parts: _Parts, work: Work, named: tuple[str, Job]) -> int:
+def _make_part(parts: Parts, work: Work, named: tuple[str, Job]) -> int:
     name, job = named
     parts.write(name, work(job.work))
     return job.rows
 
 
-def _publish(plan: Plan, parts: _Parts, rows_in: int, card: Callable[[Report, Plan], str]) -> Report:
+def _publish(
+    plan: Plan, parts: Parts, names: Sequence[str], rows_in: int, card: Callable[[Report, Plan], str]
+) -> Report:
     """Lay out the shards in a new folder and put it in the place of the old one."""
-    fresh = plan.out.with_name(f"{plan.out.name}.new")
+    fresh = _beside(plan.out, "new")
     shutil.rmtree(fresh, ignore_errors=True)
-    if not parts.drops():
-        parts.write("early", Batch({}, DROPS.empty_table()))
-    splits = shards.lay_out(fresh, parts.kept(), parts.drops(), plan.schema, key=plan.key, shard_bytes=plan.shard_bytes)
-    report = _count(plan, parts, splits, rows_in, fresh)
+    notes = dict(parts.notes(names))
+    kept: dict[str, list[Path]] = {}
+    for name, note in notes.items():
+        for split in note.rows:
+            kept.setdefault(split, []).append(parts.kept_file(name, split))
+    drops = [parts.drops_file(name) for name in notes]
+    splits = shards.lay_out(fresh, kept, drops, plan.schema, key=plan.key, shard_bytes=plan.shard_bytes)
+    report = _count(plan, list(notes.values()), splits, rows_in, fresh)
     write_text(fresh / "README.md", card(report, plan))
-    mark = {name: value for name, value in report.as_json().items() if name not in ("seconds", "reused")}
-    mark |= {"out": plan.out.name, "key": plan.key, "flags": dict(plan.flags)}
-    write_text(fresh / "stage.json", json.dumps(mark, indent=2))
+    write_mark(fresh, report, plan.key, plan.flags)
     _finish_swap(plan.out)
     parts.remove()
     return report
 
 
-def _count(plan: Plan, parts: _Parts, splits: Mapping[str, int], rows_in: int, fresh: Path) -> Report:
-    """Count what was written; FerError where a row is neither kept nor dropped."""
+def _count(plan: Plan, notes: Sequence[Note], splits: Mapping[str, int], rows_in: int, fresh: Path) -> Report:
+    """Count what was written; FerError where a row is neither kept nor dropped, or was kept and not written."""
     dropped: Counter[str] = Counter()
     for table in shards.read_drops(fresh):
         dropped.update(table["reason"].to_pylist())
-    findings: Counter[str] = Counter()
-    unanswered = kept = 0
-    for note in parts.notes():
-        findings.update(note["findings"])
-        unanswered += note["unanswered"]
-        kept += note["taken"]
-    if kept + dropped.total() != rows_in:
+    findings, written = Counter[str](), Counter[str]()
+    for note in notes:
+        findings.update(note.findings)
+        written.update(note.rows)
+    kept = sum(note.taken for note in notes)
+    if kept + dropped.total() != rows_in or written != Counter(splits):
         raise FerError(
             plan.stage,
-            f"{rows_in} rows went in, {kept} were kept and {dropped.total()} dropped",
+            f"{rows_in} rows went in, {kept} were kept, {dropped.total()} dropped and {sum(splits.values())} written",
             "this is a fault of fer-build, please report it; nothing was published",
         )
     return Report(
@@ -278,16 +192,29 @@ def _count(plan: Plan, parts: _Parts, splits: Mapping[str, int], rows_in: int, f
         out=plan.out,
         splits=splits,
         findings=dict(sorted(findings.items())),
-        complete=not unanswered,
+        complete=not any(note.unanswered for note in notes),
     )
 
 
+def _beside(out: Path, what: str) -> Path:
+    """Return a folder of the engine's own beside a dataset: `.cot.new`, `.cot.old`, `.cot.parts`."""
+    return out.with_name(f".{out.name}.{what}")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """FerError where something stands in a dataset's place that the tool did not make, and would delete."""
+    if not out.exists() or (out / "stage.json").exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    raise FerError(out, "is there already and was not made by fer-build", "move it, or name another --work")
+
+
 def _finish_swap(out: Path) -> None:
-    """Move a whole `<out>.new` to `out`; safe to repeat after a kill between any two steps."""
-    fresh, old = out.with_name(f"{out.name}.new"), out.with_name(f"{out.name}.old")
-    if read_report(fresh) is None:
+    """Move a whole new folder to `out`; safe to repeat after a kill between any two steps."""
+    fresh, old = _beside(out, "new"), _beside(out, "old")
+    if read_mark(fresh) is None:
         return
     if out.exists():
+        _refuse_foreign(out)
         shutil.rmtree(old, ignore_errors=True)
         out.replace(old)
     fresh.replace(out)

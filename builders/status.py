@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
-from ferbuild.builders import bench, cot, faces, measure, rlvr, stage
+from ferbuild.builders import bench, cot, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
-from ferbuild.builders.stage import Report
+from ferbuild.builders.mark import Report, read_mark
 
 STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": cot, "rlvr": rlvr, "bench": bench}
 """Command to its module, which has the FOLDER it fills and its plan."""
@@ -16,7 +17,7 @@ STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": c
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`state` is one of: built, stale, incomplete, missing."""
+    """`state` is one of: built, stale, incomplete, damaged, missing."""
 
     stage: str
     state: str
@@ -29,10 +30,14 @@ def status(build: Build) -> list[State]:
 
 
 def _state(build: Build, name: str, module: ModuleType) -> State:
-    found = stage.read_report(build.settings.work / module.FOLDER)
-    if found is None:
+    folder = build.settings.work / module.FOLDER
+    mark = read_mark(folder)
+    if mark is None:
         return State(name, "missing", None)
-    if not found.report.complete:
-        return State(name, "incomplete", found.report)
-    current = module.plan(build, **found.flags).key == found.key
-    return State(name, "built" if current else "stale", found.report)
+    if not mark.complete:
+        return State(name, "incomplete", mark.report(folder))
+    if not shards.is_intact(folder, mark.splits):
+        return State(name, "damaged", mark.report(folder))
+    known = set(mark.flags) <= set(inspect.signature(module.plan).parameters)
+    current = known and module.plan(build, **mark.flags).key == mark.key
+    return State(name, "built" if current else "stale", mark.report(folder))

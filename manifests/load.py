@@ -52,13 +52,13 @@ def entries(file: str) -> list[str]:
 def read_yaml(path: Traversable) -> dict[str, Any]:
     """Return the mapping in a YAML file; FerError where there is none or it does not parse."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except yaml.YAMLError as err:
+        data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except (yaml.YAMLError, RecursionError) as err:
         mark = getattr(err, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise FerError(where, "not valid YAML", str(getattr(err, "problem", None) or err)) from None
-    except (OSError, UnicodeDecodeError) as err:
-        raise FerError(path, "cannot be read", str(err)) from None
+    except (OSError, ValueError) as err:  # a date or number that is none is a bare ValueError
+        raise FerError(path, "cannot be read", str(err)[:200]) from None
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -66,12 +66,27 @@ def read_yaml(path: Traversable) -> dict[str, Any]:
     return data
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that says the same key twice; the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            word = self.construct_object(key, deep=True) if key.tag != "tag:yaml.org,2002:merge" else None
+            if word is not None and isinstance(word, str | int) and word in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {word!r} stands twice", key.start_mark)
+            seen.add(word if isinstance(word, str | int) else None)
+        return super().construct_mapping(node, deep)
+
+
 def check(data: Any, model: type[M], where: object) -> M:
     """Return `data` as `model`; FerError naming the first wrong place and, for a wrong key, the near ones."""
     try:
         return model.model_validate(data)
     except ValidationError as err:
-        fault = err.errors()[0]
+        faults = err.errors()
+        # A mistyped key also makes the right one missing: the slip is what to tell.
+        fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
         spot = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1])

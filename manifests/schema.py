@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+def _in_full(key: str | None) -> Callable[[Any], Any]:
+    """Return what turns a bare word, YAML's short form, into the mapping it stands for."""
+
+    def spell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return {value: {}} if key is None else {key: value}
+
+    return spell
+
+
+Check = Annotated[dict[str, dict[str, Any]], BeforeValidator(_in_full(None))]
+"""A check by its name, or {name: options}."""
 
 
 class Licence(Strict):
@@ -46,11 +62,11 @@ class Benchmark(Strict):
     """How a source's split takes part in FERBench."""
 
     split: str
-    set: str
+    set: str = Field(pattern=r"^\w[\w.-]*$")
     """The split's name in the ferbench dataset."""
-    file: str
+    file: str = Field(pattern=r"^\w[\w.-]*\.json$")
     """File name of the published JSON."""
-    path: str
+    path: str = Field(pattern=r"^([^{}]|\{(name|stem|label|class)\})+$")
     """The published picture path; `{name}`, `{stem}`, `{label}` and `{class}` are filled in."""
     order: Literal["path", "path descending"] = "path"
 
@@ -71,7 +87,7 @@ class Source(Strict):
     """What the release writes for pictures without a usable label, to the drop reason."""
     crop: Literal["as_is", "box"] = "as_is"
     layouts: list[Layout]
-    rules: list[str] = Field(default_factory=lambda: ["as labelled"])
+    rules: list[str] = Field(default_factory=lambda: ["as labelled"], min_length=1)
     """Label rules that the readers know; the first is the default."""
     expected: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
     """rule → split → own word → rows."""
@@ -92,10 +108,13 @@ class SourceEntry(Strict):
     """An explicit label map, for class-folder mirrors that renumber."""
 
 
+Entry = Annotated[SourceEntry, BeforeValidator(_in_full("root"))]
+
+
 class Picture(Strict):
     """The one picture policy: what is taken in, and how a cut-out face is stored."""
 
-    max_pixels: int = 60_000_000
+    max_pixels: int = Field(default=60_000_000, ge=1)
     """A picture with more is not decoded."""
     crop_format: Literal["jpeg", "png"] = "jpeg"
     crop_quality: int = Field(default=95, ge=1, le=100)
@@ -109,9 +128,9 @@ class Recipe(Strict):
     sources: list[str] = Field(default_factory=list)
     """Order of the sources in the shards; one not named comes after, by name."""
     picture: Picture = Picture()
-    face_checks: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    face_checks: list[Check] = Field(default_factory=list)
     """Functions of `filters.face`: a name, or {name: options}."""
-    trace_checks: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    trace_checks: list[Check] = Field(default_factory=list)
     """Functions of `filters.trace`: a name, or {name: options}."""
     question: str = "choose"
     """The template of `prompts` that asks for the expression."""

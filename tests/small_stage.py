@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from ferbuild.builders import stage
+from ferbuild.builders.mark import Report
 from ferbuild.builders.record import Batch, drop, drops_table
-from ferbuild.builders.stage import Job, Plan, Report
+from ferbuild.builders.stage import Job, Plan
 
 SCHEMA = pa.schema([("id", pa.string()), ("square", pa.int64())])
 

@@ -114,7 +114,8 @@ def test_ferplus_comes_out_as_published_from_the_votes_alone(real_data, run, tmp
     run("export", "ferbench", "--to", "unifer", "--out", "out")
     rows = json.loads((tmp_path / "out" / "ferplus_qa.json").read_text())
     assert Counter(row["true_label"] for row in rows) == {
-        "angry": 322, "contempt": 30, "disgust": 21, "fear": 98, "happy": 929, "neutral": 1274, "sad": 449, "surprise": 450,
+        "angry": 322, "contempt": 30, "disgust": 21, "fear": 98,
+        "happy": 929, "neutral": 1274, "sad": 449, "surprise": 450,
     }  # fmt: skip
     assert all(row["image_path"].startswith(f"/FERPlus/test/{row['true_label']}/fer00") for row in rows)
     assert [row["image_path"] for row in rows] == sorted(row["image_path"] for row in rows)

@@ -185,7 +185,7 @@ def test_sigterm_ends_like_ctrl_c(demo, tmp_path):
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-    assert process.returncode == 130 and "goes on from there" in rest and "Traceback" not in rest
+    assert process.returncode == 130 and "goes on from there" in rest and "Traceback" not in rest, rest
 
 
 @pytest.mark.parametrize(
@@ -221,3 +221,82 @@ def test_no_file_of_a_dataset_names_this_machine(demo):
         assert str(demo.home).encode() not in data and str(REPO).encode() not in data, path
         assert b" object at 0x" not in data, path
         assert os.uname().nodename.encode() not in data or len(os.uname().nodename) < 4, path
+
+
+def test_a_folder_of_the_users_own_is_never_deleted(run, tmp_path):
+    project(tmp_path)
+    for name in ("faces", "rlvr"):
+        trees.put(tmp_path, f"{name}/precious.txt")
+        ran = run("rlvr", "--work", ".", "--json")
+        assert ran.code == 2 and ran.json["error"]["problem"] == "is there already and was not made by fer-build"
+        assert (tmp_path / name / "precious.txt").exists()
+        (tmp_path / name).rename(tmp_path / f"my_{name}")
+    assert run("rlvr", "--work", ".", "--json").code == 0
+
+
+@pytest.mark.parametrize("damage", ["gone", "added", "cut after a batch"])
+def test_a_dataset_with_other_rows_than_it_says_is_built_anew(run, tmp_path, damage):
+    project(tmp_path)
+    run("rlvr")
+    shard = tmp_path / "fer-data/faces/train/data-00000-of-00001.arrow"
+    whole = shard.read_bytes()
+    if damage == "gone":
+        shard.unlink()
+    elif damage == "added":
+        shard.with_name("data-99999-of-00001.arrow").write_bytes(whole)
+    else:
+        table = shards.read_stream(shard)
+        shards.write_stream(shard, [table.slice(0, 1)], table.schema.remove_metadata())
+    assert run("status", "--json").json["stages"]["faces"]["state"] == "damaged"
+    ran = run("rlvr", "--json")
+    assert (ran.code, ran.json["in"], [one["stage"] for one in ran.json["upstream"]]) == (0, 3, ["faces"])
+    assert shard.read_bytes() == whole and len(list(shard.parent.glob("*.arrow"))) == 1
+
+
+def test_what_a_kill_left_beside_a_finished_dataset_is_removed(run, tmp_path):
+    project(tmp_path)
+    run("faces")
+    for rest in (".faces.parts/key/000000.json", ".faces.old/stage.json"):
+        trees.put(tmp_path, f"fer-data/{rest}")
+    assert run("faces", "--json").json["reused"]
+    assert sorted(path.name for path in (tmp_path / "fer-data").iterdir()) == [".lock", "faces"]
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "5", '{"stage": 3}', "[" * 5000])
+def test_a_damaged_mark_is_no_traceback(run, tmp_path, text):
+    project(tmp_path)
+    run("faces")
+    (tmp_path / "fer-data/faces/stage.json").write_text(text)
+    assert run("status", "--json").json["stages"]["faces"] == {"state": "missing"}
+    assert not run("faces", "--json").json["reused"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("seed: 2020-13-45\n", "cannot be read"),
+        ("x: " + "[" * 3000 + "\n", "not valid YAML"),
+        ("sources: {rafdb: a}\nsources: {}\n", "not valid YAML"),
+        ("sources: {rafdb: {rot: a}}\n", "unknown key 'sources.rafdb.rot'"),
+        ("sources: {rafdb: ~nosuchuser/x}\n", "no such user"),
+        ("sources: {a: {root: x, manifest: rafdb}, b: {root: y, manifest: rafdb}}\n", "rafdb is named twice"),
+        ("recipe: mine.yaml\n", "no source 'rafbd'"),
+    ],
+)
+def test_a_hostile_config_is_a_clear_error(run, tmp_path, text, problem):
+    (tmp_path / "mine.yaml").write_text("name: mine\nsources: [rafbd]\n")
+    (tmp_path / "fer-build.yaml").write_text(text)
+    ran = run("check", "--json")
+    assert ran.code == 2 and problem in f"{ran.json['error']['problem']} {ran.json['error']['hint']}"
+
+
+def test_a_fault_of_our_own_is_told_as_one(tmp_path):
+    script = (
+        "import ferbuild.builders.cli.init as init\n"
+        "init.find_releases = lambda folder: 1 / 0\n"
+        "from ferbuild.builders.cli import main\n"
+        "main(['init', '--find', '.', '--json'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"]["problem"] == "ZeroDivisionError: division by zero"

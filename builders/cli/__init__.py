@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
 from typing import NamedTuple
@@ -86,13 +87,17 @@ def main(args: list[str] | None = None) -> None:
     except ImportError as err:
         _fail(words, "import", str(err), _import_hint(err))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nstopped: what was finished is kept, and the same command goes on from there", err=True)
-        sys.exit(130)
+        _fail(words, "stopped", "what was finished is kept, and the same command goes on from there", "", code=130)
+    except Exception as err:
+        if os.environ.get("FER_BUILD_TRACE"):
+            raise
+        hint = "this is a fault of fer-build, please report it; FER_BUILD_TRACE=1 shows where it happened"
+        _fail(words, "fer-build", f"{type(err).__name__}: {err}"[:500], hint)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """End on SIGTERM as on Ctrl-C: with the finished parts kept and no worker left behind."""
-    raise KeyboardInterrupt
+    """Take SIGTERM for Ctrl-C, whoever handles that now: finished work is kept and no worker is left behind."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _import_hint(err: ImportError) -> str:
@@ -102,10 +107,10 @@ def _import_hint(err: ImportError) -> str:
     return f"pip install {err.name}" if err.name else "install fer-build again: pip install --force-reinstall fer-build"
 
 
-def _fail(words: list[str], where: str, problem: str, hint: str) -> None:
+def _fail(words: list[str], where: str, problem: str, hint: str, *, code: int = 2) -> None:
     if "--json" in words:
         click.echo(json.dumps({"error": {"where": where, "problem": problem, "hint": hint}}))
     click.echo(click.style(f"{where}: ", bold=True, fg="red") + problem, err=True)
     if hint:
         click.echo(f"  {hint}", err=True)
-    sys.exit(2)
+    sys.exit(code)

@@ -36,7 +36,9 @@ def check(options: Options, deep: bool) -> int:
 
 def _show(one: Checked, console: Console) -> None:
     listing, licence = one.listing, one.listing.source.licence
-    console.print(f"\n[bold]{listing.source.title}[/bold]   layout {listing.layout}, rule {listing.rule}")
+    console.print(
+        Text(f"\n{listing.source.title}", "bold").append(f"   layout {listing.layout}, rule {listing.rule}", "")
+    )
     console.print(f"{listing.base}\n", markup=False, soft_wrap=True)
     console.print(_counts(one))
     lines = [line for count in one.splits for line in _verdicts(count)]

@@ -20,7 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
-from ferbuild.builders.stage import Report, only_one
+from ferbuild.builders.mark import Report
+from ferbuild.builders.stage import only_one
 
 F = TypeVar("F", bound=Callable[..., Any])
 PLAIN_EVERY = 10.0
@@ -43,7 +44,9 @@ def common(command: F) -> Callable[..., Any]:
 
     @click.option("--config", type=click.Path(path_type=Path), help="The fer-build.yaml to use.")
     @click.option("--work", type=click.Path(path_type=Path), help="Work folder; overrides fer-build.yaml.")
-    @click.option("--limit", type=click.IntRange(1), help="Only the first N rows of every source and split, apart.")
+    @click.option(
+        "--limit", type=click.IntRange(1, 2**31), help="Only the first N rows of every source and split, apart."
+    )
     @click.option("--workers", type=click.IntRange(1), help="Processes; default: one a core.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
     @functools.wraps(command)
@@ -127,7 +130,7 @@ def exit_code(*reports: Report) -> int:
 
 
 def emit(found: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(found, ensure_ascii=False))
+    click.echo(json.dumps(found))
 
 
 def show(report: Report) -> None:

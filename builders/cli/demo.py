@@ -8,19 +8,21 @@ from pathlib import Path
 
 import click
 
-from ferbuild.builders import bench, check, cot, rlvr
+from ferbuild.builders import bench, check, cot, faces, images, rlvr, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.cli.common import Options, common, emit, exit_code, progressing, show
 from ferbuild.builders.config import FILE, config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
-from ferbuild.builders.stage import only_one
+from ferbuild.builders.stage import PART_ROWS, only_one
+from ferbuild.manifests.schema import Picture
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("fer-demo"), show_default=True)
+@click.option("--sheet", type=click.Path(path_type=Path), help="Also write a PNG of all faces with their labels.")
 @common
-def demo(options: Options, out: Path) -> int:
+def demo(options: Options, out: Path, sheet: Path | None) -> int:
     """Write small releases in their real layouts, and build every dataset from them.
 
     The faces are warps of two public-domain portraits, the reasoning is a baseline's: for trying, not training.
@@ -37,6 +39,8 @@ def demo(options: Options, out: Path) -> int:
         checked = check.as_json(check.check(build))
         with only_one(settings.work):
             code = _run_all(build)
+    if sheet is not None:
+        _write_sheet(settings.work / faces.FOLDER, sheet)
     if options.as_json:
         emit({"stage": "demo", "out": str(out), "check": checked, "stages": [one.as_json() for one in build.ran]})
     else:
@@ -60,6 +64,17 @@ def _run_all(build: Build) -> int:
     first = {report.stage: report for report in reversed(build.ran)}
     build.ran[:] = [first[name] for name in dict.fromkeys(report.stage for report in build.ran)]
     return exit_code(*reports)
+
+
+def _write_sheet(folder: Path, sheet: Path) -> None:
+    from ferbuild.demo.sheet import write_sheet
+
+    rows = (row for piece in shards.slices(folder, PART_ROWS) for row in piece.read().to_pylist())
+    pictures = [
+        (f"{row['source']}: {row['label']}", images.decode(row["image"]["bytes"], max_pixels=Picture().max_pixels))
+        for row in rows
+    ]
+    write_sheet(pictures, sheet)
 
 
 def _show(build: Build, out: Path) -> None:

@@ -5,16 +5,15 @@ This is where the way of a face begins; everything after it takes the `Listing` 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import polars as pl
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.sources.listing import Found, Listing, finish
+from ferbuild.builders.sources.options import bind
 from ferbuild.builders.sources.tree import Tree, read_picture
 from ferbuild.manifests.schema import Layout, Source
 
@@ -22,8 +21,6 @@ __all__ = ["Found", "Listing", "Tree", "list_source", "read_picture", "recognise
 
 MANY = 200
 """A folder with more folders in it holds pictures, not releases; recognition does not go into those."""
-
-Reader = Callable[..., Found]
 
 
 def list_source(
@@ -95,31 +92,13 @@ def _lacking(layout: Layout, tree: Tree) -> list[str]:
 
 
 def _list(source: Source, layout: Layout, tree: Tree, *, rule: str, labels: Mapping[str, str] | None) -> Listing:
-    reader = _reader(source, layout)
+    reader, options = bind(source, layout)
     try:
-        found = reader(tree, source, rule=rule, labels=labels, **layout.options)
+        found = reader(tree, source, rule=rule, labels=labels, **options)
     except pl.exceptions.PolarsError as err:
         where = f"source {source.name}, layout {layout.name}"
         raise FerError(where, "its options do not work", str(err).splitlines()[0]) from None
     return finish(tree, source, found, layout=layout, rule=rule, labels=labels)
-
-
-def _reader(source: Source, layout: Layout) -> Reader:
-    """Return the function a layout names, its options bound in trial; FerError where either is wrong."""
-    where = f"source {source.name}, layout {layout.name}"
-    module, _, name = layout.reader.rpartition(".")
-    try:
-        reader: Reader = getattr(import_module(f"{__name__}.{module}"), name)
-    except (ImportError, AttributeError, ValueError):
-        raise FerError(where, f"no reader {layout.reader!r}", "write it as module.function") from None
-    known = set(inspect.signature(reader).parameters) - {"tree", "source", "rule", "labels"}
-    if strange := sorted(set(layout.options) - known):
-        raise FerError(where, f"{layout.reader} has no option {strange[0]!r}", did_you_mean(strange[0], known))
-    try:
-        inspect.signature(reader).bind(None, source, rule="", labels=None, **layout.options)
-    except TypeError as err:
-        raise FerError(where, f"{layout.reader}: {err}", "add it to the layout's options") from None
-    return reader
 
 
 def _known(kind: str, name: str, names: list[str], source: Source) -> str:

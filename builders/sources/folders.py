@@ -7,13 +7,13 @@ only a manifest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.sources.listing import Found, refuse
-from ferbuild.builders.sources.tree import Tree, virtual
+from ferbuild.builders.sources.lines import read_lines
+from ferbuild.builders.sources.listing import Found, Mixup, refuse
+from ferbuild.builders.sources.tree import Tree, tidy, virtual
 from ferbuild.manifests.schema import Source
 
 
@@ -30,7 +30,8 @@ def read(
     names: Mapping[str, str] | None = None,
     unique: bool = False,
     own_map: bool = False,
-    mixup: Mapping[str, Any] | None = None,
+    mixup: Mixup | None = None,
+    lists: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Found:
     """Return a row for every picture below `folders`, sorted by split and address.
@@ -42,7 +43,8 @@ def read(
     names: split to the pattern of the file names it may hold; others are drops, `foreign file name`.
     unique: a name occurs once in a split and label: copies (an archive beside its unpacked folder) are drops.
     own_map: the folders' meaning is not fixed: FerError unless the user gives `labels`.
-    mixup: options of `listing.refuse`.
+    mixup: the release that this one may be taken for.
+    lists: split to the pattern of a csv (`image`, `label`) that says the labels again; only compared.
     notes: sentences the user should see.
     """
     if own_map and labels is None:
@@ -59,13 +61,33 @@ def read(
         name=pl.coalesce("name", last) if "name" in have else last,
     ).drop("label")
     if mixup:
-        refuse(rows, tree.root, **mixup)
+        refuse(rows, tree.root, mixup)
     rows = rows.with_columns(reason=_reason(names or {}), detail=pl.lit(None, pl.String))
     rows = rows.with_columns(archived=pl.col("rel_path").str.contains(r"(?i)\.zip!"))
     if unique:
         rows = _once(rows)
     rows = rows.sort("split", "rel_path", nulls_last=True)
-    return Found(rows.select("split", "name", "rel_path", "size", "raw", "reason", "detail"), notes=tuple(notes))
+    notes = (*notes, *_compare(tree, rows, lists or {}))
+    return Found(rows.select("split", "name", "rel_path", "size", "raw", "reason", "detail"), notes=notes)
+
+
+def _compare(tree: Tree, rows: pl.DataFrame, lists: Mapping[str, str]) -> list[str]:
+    """Return a note on every label list that contradicts the folders or cannot be read."""
+    notes = []
+    for split, pattern in lists.items():
+        for file in tree.glob(pattern):
+            try:
+                listed = read_lines(tree.label_file(file), None, ",", ["image", "label"])
+            except FerError as err:
+                notes.append(f"{file} cannot be compared with the folders: {err.problem}")
+                continue
+            said = listed.select(
+                name=tidy(pl.col("image")).str.extract(r"([^/]*)$"), said=pl.col("label").str.strip_chars()
+            )
+            both = rows.filter(pl.col("split") == split).join(said, on="name").filter(pl.col("raw") != pl.col("said"))
+            if count := both["name"].n_unique():
+                notes.append(f"{count:,} labels in {file} contradict the folders; the folders are used")
+    return notes
 
 
 def _lookup(written: pl.Expr, splits: Mapping[str, str]) -> pl.Expr:
@@ -85,8 +107,11 @@ def _reason(names: Mapping[str, str]) -> pl.Expr:
 
 
 def _once(rows: pl.DataFrame) -> pl.DataFrame:
-    """Mark the copies of a picture; a plain file goes before one in an archive, then the address decides."""
-    rows = rows.sort("archived", "rel_path")
+    """Mark the copies of a picture; a plain file goes before one in an archive, then the address decides.
+
+    A name that leads to no file comes last.
+    """
+    rows = rows.sort(pl.col("size").is_null(), "archived", "rel_path")
     copy = pl.col("reason").is_null() & ~pl.struct("split", "raw", "name", "reason").is_first_distinct()
     first = pl.col("rel_path").first().over("split", "raw", "name", "reason")
     return rows.with_columns(

@@ -6,6 +6,7 @@ It stands below the table reader; label files are large, so all of it is columna
 from __future__ import annotations
 
 import csv
+import difflib
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,19 @@ from ferbuild.builders.errors import FerError, did_you_mean
 NOWHERE = "\x1f"
 """A separator no table uses: with it every line is one field."""
 
+OLD_MAC = "its lines end in CR alone, as on an old Mac: save it with LF or CR LF"
+
 
 def read_lines(path: Path, columns: Sequence[str] | None, separator: str, wanted: Sequence[str]) -> pl.DataFrame:
     """Return the wanted columns of a table as text, with `line` (from 1) and, for a bad line, its `text`.
 
     The file is taken line by line, so that a stray quote or a missing comma spoils one row and no more.
     """
+    text, old_mac = _text(path)
+    if old_mac and columns is not None:
+        raise FerError(path, "holds a single line", OLD_MAC)
     lines = pl.scan_csv(
-        _without_separator(path),
+        text,
         has_header=False,
         separator=NOWHERE,
         quote_char=None,
@@ -43,7 +49,7 @@ def read_lines(path: Path, columns: Sequence[str] | None, separator: str, wanted
         if first.is_empty():
             raise FerError(path, "is empty", "copy it again from the release")
         skip, columns = 1, [name.strip() for name in _cells(first["text"][0], separator)]
-    where = _columns(path, columns, wanted)
+    where = _columns(path, columns, wanted, OLD_MAC if old_mac else "")
     last = len(columns) - 1
     cell = pl.col("cells").struct
     table = (
@@ -61,15 +67,34 @@ def read_lines(path: Path, columns: Sequence[str] | None, separator: str, wanted
     return _quoted(table, separator, last + 1, where)
 
 
-def _without_separator(path: Path) -> Path | bytes:
-    """Return the file, or its bytes with NOWHERE made unreadable where it holds that character after all."""
+def no_column(where: object, name: str, columns: Sequence[str], hint: str = "") -> FerError:
+    """Return the error that a table lacks a column; of its own, which may be a line of data, it names a few."""
+    short = [one[:40] for one in columns]
+    known = difflib.get_close_matches(name, short, n=1) or short[:20]
+    return FerError(where, f"no column {name!r}", hint or did_you_mean(name, known))
+
+
+def _text(path: Path) -> tuple[Path | bytes, bool]:
+    """Return the file and whether CR alone ends its lines.
+
+    It is its bytes where it holds NOWHERE after all, which is made unreadable, or where polars cannot take its name.
+    """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
-            return path
+            return b"", False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data.find(NOWHERE.encode()) < 0:
-                return path
-    return path.read_bytes().replace(NOWHERE.encode(), "\N{REPLACEMENT CHARACTER}".encode())
+            old_mac = data.find(b"\n") < 0 and data[:-1].rstrip().find(b"\r") >= 0
+            if data.find(NOWHERE.encode()) < 0 and _is_utf8(os.fsencode(path)):
+                return path, old_mac
+    return path.read_bytes().replace(NOWHERE.encode(), "\N{REPLACEMENT CHARACTER}".encode()), old_mac
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _cut(separator: str) -> pl.Expr:
@@ -78,12 +103,12 @@ def _cut(separator: str) -> pl.Expr:
     return text.str.replace_all(r"\s+", " ") if separator == " " else text
 
 
-def _columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Return where each wanted column stands; FerError for one that is not there."""
+def _columns(path: Path, columns: Sequence[str], wanted: Sequence[str], hint: str) -> dict[str, int]:
+    """Return where each wanted column stands; FerError, with `hint` where there is one, for one that is not there."""
     places = {name.strip().casefold(): at for at, name in enumerate(columns)}
     for name in wanted:
         if name.casefold() not in places:
-            raise FerError(path, f"no column {name!r}", did_you_mean(name, [*columns]))
+            raise no_column(path, name, columns, hint)
     return {name: places[name.casefold()] for name in wanted}
 
 

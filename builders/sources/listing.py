@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,17 @@ class Listing:
     """`box`: the face is cut out by the source's box; `as_is`: the picture is the face."""
 
 
+class Mixup(Strict):
+    """How another release is known that is easily taken for this one, and what to tell the user then."""
+
+    problem: str
+    hint: str = ""
+    names: str = r"^$"
+    """Pattern of the other's file names; more than half of them make it the other."""
+    labels: tuple[str, ...] = ()
+    """Labels only the other has; more than a fifth of the rows make it the other: a few are no mix-up but drops."""
+
+
 class Release(Strict):
     """A `RELEASE.yaml` in a release: what it says of all its pictures."""
 
@@ -103,26 +114,20 @@ def finish(
         rule=rule,
         rows=_listed(kept, source, rule, licence, synthetic=release.synthetic),
         drops=_arrow(dropped.with_columns(label=pl.coalesce("label", "raw", pl.lit(""))), DROPS, fill=""),
-        notes=found.notes,
+        notes=(*found.notes, *tree.notes()),
         digest=_digest(kept, dropped, options),
         crop=layout.crop or source.crop,
     )
 
 
-def refuse(
-    rows: pl.DataFrame, where: object, *, problem: str, hint: str = "", names: str = r"^$", labels: Sequence[str] = ()
-) -> None:
-    """Raise FerError where `rows` (`name`, `raw`) are another release's, known by its file names or labels.
-
-    More than half of the names match `names`, or more than a fifth of the labels are in `labels`: a few stray rows are
-    no mix-up but drops.
-    """
+def refuse(rows: pl.DataFrame, where: object, mixup: Mixup) -> None:
+    """Raise FerError where `rows` (`name`, `raw`) are another release's."""
     alien = rows.select(
-        pl.col("name").fill_null("").str.contains(names).sum().alias("names"),
-        pl.col("raw").is_in(list(labels)).sum().alias("labels"),
+        pl.col("name").fill_null("").str.contains(mixup.names).sum().alias("names"),
+        pl.col("raw").is_in(list(mixup.labels)).sum().alias("labels"),
     ).row(0)
     if alien[0] * 2 > rows.height or alien[1] * 5 > rows.height:
-        raise FerError(where, problem, hint)
+        raise FerError(where, mixup.problem, mixup.hint)
 
 
 def _complete(tree: Tree, rows: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -140,7 +145,7 @@ def _ids(rows: pl.DataFrame, source: str) -> pl.Series:
     """Return `record.face_id` of every row; whole numbers, which all releases use, are written columnar."""
     corner = [pl.col("box").list.get(at, null_on_oob=True) for at in range(4)]
     whole = pl.all_horizontal(*((x == x.floor()) & (x.abs() < 100_000) for x in corner))
-    spot = pl.concat_str([x.cast(pl.Int64).cast(pl.String) for x in corner], separator=",")
+    spot = pl.concat_str([x.cast(pl.Int64, strict=False).cast(pl.String) for x in corner], separator=",")
     key = pl.concat_str(pl.lit(f"{source}\0"), "rel_path", pl.lit("\0"), spot.fill_null(""))
     odd = rows.select((pl.col("box").is_not_null() & ~whole.fill_null(False)).arg_true()).to_series()
     ids = [xxhash.xxh3_64_hexdigest(text) for text in rows.select(key.cast(pl.Binary)).to_series().to_list()]

@@ -18,13 +18,18 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
-from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.sources.lines import no_column
+from ferbuild.builders.sources.plain import open_plain
 
 SIDE = 48
 """Pixels; the pictures are square and grey."""
 
 PIXELS = "pixels"
 """The table's column of pixel values, row by row of the picture, 0..255, separated by blanks."""
+
+MAX_ROW = 1 << 16
+"""Bytes; a picture's row has at most 9,216 and a few."""
 
 _EDGE = 96
 """Bytes at either end of a line that hold all its fields but the pixels."""
@@ -51,6 +56,8 @@ def row_png(table: Path, row: int) -> bytes:
     size = row_size(table, row)
     if size is None:
         raise KeyError(f"{table.name} has no row {row}")
+    if size > MAX_ROW:
+        raise ValueError(f"a row of {size} bytes, not {SIDE * SIDE} pixels")
     with table.open("rb") as file:
         file.seek(int(_offsets(table)[row + 1]))
         line = file.read(size)
@@ -87,7 +94,7 @@ def columns(table: Path, *wanted: str) -> pl.DataFrame:
         width, places = _header(table, data[: int(offsets[1])], wanted)
         for row, (start, end) in enumerate(itertools.pairwise(offsets[1:].tolist())):
             fields = _outer_fields(data, start, end)
-            if fields == [""]:
+            if fields == [""] and not data[start:end].strip():
                 continue
             rows.append((row, end - start))
             for column, place in zip(cells, places, strict=True):
@@ -101,7 +108,7 @@ def _header(table: Path, line: bytes, wanted: Sequence[str]) -> tuple[int, list[
     names = [name.strip(' "\r\n').casefold() for name in line.decode("utf-8-sig", "replace").split(",")]
     for name in (*wanted, PIXELS):
         if name.casefold() not in names:
-            raise FerError(table, f"no column {name!r}", did_you_mean(name, names))
+            raise no_column(table, name, names)
     return len(names), [names.index(name.casefold()) for name in wanted]
 
 
@@ -123,7 +130,7 @@ def _offsets(table: Path) -> Offsets:
 def _scan(table: str, size: int, _time: int) -> Offsets:
     """Return the bytes where the lines begin, and the end of the file; kept while the file stays the same."""
     starts = [np.zeros(1, dtype=np.int64)]
-    with Path(table).open("rb") as file:
+    with open_plain(Path(table)) as file:
         for at in range(0, size, _CHUNK):
             starts.append(np.flatnonzero(np.frombuffer(file.read(_CHUNK), dtype=np.uint8) == 10) + (at + 1))
     offsets = np.concatenate(starts)

@@ -36,7 +36,8 @@ def read(
     FerError where there is no label file at all.
     """
     pictures = _parts(tree.files(*frames)).sort("sequence", "name")
-    files = _parts(tree.files(*emotions, suffixes=(".txt",))).sort("sequence", "name")
+    files = _parts(tree.files(*emotions, suffixes=(".txt",))).filter(pl.col("size").is_not_null())
+    files = files.sort("sequence", "name")
     if files.is_empty():
         raise FerError(tree.root, "no emotion file", f"looked below {', '.join(emotions)}")
     peaks = _peaks(tree, files, pictures)

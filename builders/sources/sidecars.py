@@ -6,6 +6,7 @@ The files are many and small; they are read in a few threads, and never with pic
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -17,6 +18,7 @@ import orjson
 import polars as pl
 
 from ferbuild.builders.sources.listing import Found
+from ferbuild.builders.sources.plain import read_plain
 from ferbuild.builders.sources.tree import Tree
 from ferbuild.manifests.schema import Source
 
@@ -99,20 +101,20 @@ def _npy(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
     def mood(word: str) -> float | None:
         try:
             return _mood(_scalar(folder / f"{stem}_{fields[word]}.npy")) if word in fields else None
-        except (OSError, ValueError, TypeError):
+        except Exception:  # numpy's parser of foreign bytes raises whatever Python has, SystemError included
             return None  # a row is good without it
 
     try:
         return Mark(_code(_scalar(folder / f"{stem}_{fields['label']}.npy")), mood("valence"), mood("arousal"))
     except FileNotFoundError as err:
         return Mark(None, None, None, "missing annotation", Path(err.filename).name)
-    except (OSError, ValueError, TypeError) as err:
+    except Exception as err:  # as above
         return Mark(None, None, None, "malformed row", _said(err))
 
 
 def _json(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
     try:
-        data = orjson.loads(_bytes(folder / f"{stem}.json"))
+        data = orjson.loads(read_plain(folder / f"{stem}.json", MAX_BYTES))
         raw = data[fields["label"]]
         if isinstance(raw, bool) or not isinstance(raw, str | int | float):
             raise ValueError(f"{fields['label']} is {raw!r}")
@@ -124,15 +126,20 @@ def _json(folder: Path, fields: Mapping[str, str], stem: str) -> Mark:
 
 
 def _said(err: Exception) -> str:
-    """Return what an exception says without the path of this machine."""
-    return (err.strerror if isinstance(err, OSError) and err.strerror else str(err))[:80]
+    """Return what an exception says, without the path of this machine or an address in its memory."""
+    text = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+    return _text(re.sub(r" at 0x[0-9a-fA-F]+", "", text) or type(err).__name__)[:80]
+
+
+def _text(text: str) -> str:
+    """Return what UTF-8 can hold of a text: an array may hold half a character."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _code(value: object) -> str:
     """Return a label as the manifest writes it: whole numbers without a point."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    text = text.strip()
-    return text.removesuffix(".0")
+    return _text(text).strip().removesuffix(".0")
 
 
 def _mood(value: object) -> float | None:
@@ -145,17 +152,9 @@ def _mood(value: object) -> float | None:
     return number if abs(number) <= 1 else None
 
 
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{path.name} is too large for an annotation")
-    return data
-
-
 def _scalar(path: Path) -> object:
     """Return the one value in an npy file; ValueError for anything else, pickled objects included."""
-    data = _bytes(path)
+    data = read_plain(path, MAX_BYTES)
     kind, start = _header(data[: data.find(b"\n", 10) + 1])
     if len(data) - start < kind.itemsize:
         raise ValueError(f"{path.name} is cut short")

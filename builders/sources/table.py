@@ -9,18 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import polars as pl
+from pydantic import Field
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.sources.lines import read_lines
-from ferbuild.builders.sources.listing import Found, refuse
-from ferbuild.builders.sources.tree import UNSAFE, Tree
+from ferbuild.builders.sources.listing import Found, Mixup, refuse
+from ferbuild.builders.sources.tree import UNSAFE, Tree, tidy
 from ferbuild.manifests.schema import Source
 
 Boxes = Literal["xywh", "xyxy", "tlrb"]
 """How a table writes a box: corner and size, two corners, or top left right bottom."""
+
+Columns = tuple[()] | tuple[str, str, str, str]
+"""The four columns of a box, or none."""
+
+FAR = 1_000_000
+"""Pixels; a box that reaches farther is a slip."""
 
 ANY = "*"
 PARTS = ("name", "stem", "split")
@@ -33,15 +40,15 @@ def read(
     rule: str,
     labels: Mapping[str, str] | None,
     tables: Mapping[str, str | Sequence[str]],
-    pictures: Sequence[str],
+    pictures: Annotated[Sequence[str], Field(min_length=1)],
     columns: Sequence[str] | None = None,
-    separator: str = ",",
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ",",
     fields: Mapping[str, str] | None = None,
-    box: Sequence[str] = (),
+    box: Columns = (),
     box_form: Boxes = "xywh",
     splits: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
-    mixup: Mapping[str, Any] | None = None,
+    mixup: Mixup | None = None,
 ) -> Found:
     """Return a row for every line of the label tables.
 
@@ -53,7 +60,7 @@ def read(
     fields: our word (name, label, split, valence, arousal) to the table's column.
     splits: what the table's split column writes, to split. names: split to the pattern of its file names; under
         `*` they tell the split, elsewhere a name that does not fit is a `foreign file name`.
-    mixup: options of `listing.refuse`.
+    mixup: the release that this one may be taken for.
     """
     fields = {"name": "name", "label": "label", **(fields or {})}
     parts, files = [], []
@@ -66,7 +73,7 @@ def read(
             lines = read_lines(tree.label_file(file), columns, separator, [*fields.values(), *box])
             rows = _rows(lines, fields, box, box_form, file)
             if mixup:
-                refuse(rows, tree.root / file, **mixup)
+                refuse(rows, tree.root / file, mixup)
             parts.append(_splits(rows, split, splits or {}, names or {}))
             files.append(file)
         if not parts:
@@ -106,13 +113,12 @@ def _rows(
     """Return name, raw, written (the split), valence, arousal, box and, for a malformed line, reason and detail."""
     moods = {mood: fields[mood] for mood in ("valence", "arousal") if mood in fields}
     numbers = [*moods.values(), *box]
-    name = pl.col(fields["name"]).str.strip_chars().str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
     said = pl.format("line {} of {}", "line", pl.lit(file))
     text = pl.when(pl.col("text").is_not_null()).then(pl.format(": {}", pl.col("text").str.slice(0, 80)))
     none, boxes = pl.lit(None, pl.Float64), pl.List(pl.Float64)
     return (
         table.lazy()
-        .with_columns(*(_number(column).alias(f"# {column}") for column in numbers), name=name)
+        .with_columns(*(_number(column).alias(f"# {column}") for column in numbers), name=tidy(pl.col(fields["name"])))
         .with_columns(bad=pl.col("bad") | (pl.col("name").fill_null("") == ""))
         .select(
             name=pl.when(~pl.col("bad")).then("name"),
@@ -164,16 +170,19 @@ def _splits(rows: pl.DataFrame, split: str, splits: Mapping[str, str], names: Ma
 def _numbers(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
     """Take valence and arousal outside -1..1 for "not given", and drop a box that has no area or is no four numbers.
 
-    A row whose label says that there is no usable face keeps that reason.
+    A box that reaches out of all pictures is taken from the row. A row whose label says that there is no usable face
+    keeps that reason.
     """
     moods = [pl.when(pl.col(mood).abs() <= 1).then(mood).alias(mood) for mood in ("valence", "arousal")]
     x0, y0, x1, y1 = (pl.col("box").list.get(at, null_on_oob=True) for at in range(4))
-    flat = ((x1 <= x0) | (y1 <= y0)).fill_null(True) & pl.col("box").is_not_null()
+    wild = pl.any_horizontal(~(corner.abs() <= FAR) for corner in (x0, y0, x1, y1)).fill_null(False)
+    flat = wild | (((x1 <= x0) | (y1 <= y0)).fill_null(True) & pl.col("box").is_not_null())
     flat &= ~pl.col("raw").is_in(list(source.not_labels)).fill_null(False)
     corners = [corner.cast(pl.String).fill_null("?") for corner in (x0, y0, x1, y1)]
     seen = pl.format("box {} {} {} {}", *corners)
     return rows.with_columns(
         *moods,
+        box=pl.when(~wild).then("box"),
         reason=pl.when(flat).then(pl.coalesce("reason", pl.lit("bad box"))).otherwise("reason"),
         detail=pl.when(flat).then(pl.coalesce("detail", seen)).otherwise("detail"),
     )
@@ -241,6 +250,7 @@ def _there(tree: Tree, pattern: str, wanted: pl.DataFrame, ahead: Future[pl.Data
 def _anywhere(tree: Tree, wanted: pl.DataFrame) -> pl.DataFrame:
     """Return the first file, by address, that bears each wanted name."""
     files = tree.files(suffixes=tuple({PurePosixPath(name).suffix.lower() for name in wanted["rel_path"].drop_nulls()}))
-    files = files.with_columns(name=pl.col("rel_path").str.extract(r"([^/!]*)$")).unique("name", keep="first")
+    files = files.filter(pl.col("size").is_not_null()).with_columns(name=pl.col("rel_path").str.extract(r"([^/!]*)$"))
+    files = files.unique("name", keep="first", maintain_order=True)
     found = wanted.join(files, left_on="rel_path", right_on="name", how="left", maintain_order="left")
     return found.select(rel_path=pl.coalesce("rel_path_right", "rel_path"), size="size")

@@ -10,20 +10,19 @@ import fnmatch
 import hashlib
 import os
 import re
-import stat
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.sources.archives import UNSAFE, is_junk, member_size, members, read_member, virtual
+from ferbuild.builders.sources.archives import UNSAFE, is_junk, member_size, read_member, tidy, virtual
 from ferbuild.builders.sources.pixel_rows import row_png, row_size
+from ferbuild.builders.sources.plain import open_plain, read_plain
+from ferbuild.builders.sources.walk import Walk, file_size, is_folder, look, readable
 
-__all__ = ["PICTURES", "UNSAFE", "Tree", "read_picture", "virtual"]
+__all__ = ["PICTURES", "UNSAFE", "Tree", "read_picture", "tidy", "virtual"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
@@ -38,13 +37,14 @@ class Tree:
 
     An address (`rel_path`) is relative to `root` and "/" separated; a member of an archive is
     `faces.zip!Angry/x.png`, a row of a pixel table is `fer2013.csv#<row number from 0>`. Symbolic links are
-    followed, a link that leads back to a folder it lies in is cut. `faults` gathers what `files` met on its
-    way and could not take: address to (reason, detail).
+    followed, but every real folder is walked once. `faults` gathers what `files` met on its way and could not
+    take: address to (reason, detail).
     """
 
     def __init__(self, root: Path, *, seen: dict[str, list[str]] | None = None) -> None:
         self.root = root
         self.faults: dict[str, tuple[str, str]] = {}
+        self._passed: set[str] = set()
         self._seen: dict[str, list[str]] = {} if seen is None else seen
         self._sums: dict[str, str] = {}
 
@@ -64,8 +64,8 @@ class Tree:
         """Return the folders directly below `folder`, sorted."""
         prefix = f"{folder}/" if folder else ""
         try:
-            with _look(self.root / folder) as entries:
-                return sorted(prefix + one.name for one in entries if _proper(one.name) and _is_folder(one))
+            with look(self.root / folder) as entries:
+                return sorted(prefix + one.name for one in entries if _proper(one.name) and is_folder(one))
         except OSError:
             return []
 
@@ -73,25 +73,29 @@ class Tree:
         """Return `rel_path` and `size` (bytes) of all files with one of `suffixes`, sorted by address.
 
         `subfolders` are patterns of folders or archives, by default the whole tree; one that matches nothing adds
-        nothing. Archives on the way are looked into. An unreadable archive, folder or name and an unsafe member
-        become `faults`. Without `in_order` the rows come as the file system gives them, which is faster.
+        nothing. Archives on the way are looked into. A name that belongs to no regular file, such as a dangling link,
+        has no size. An unreadable archive, folder or name and an unsafe member become `faults`. Without `in_order`
+        the rows come as the file system gives them, which is faster.
         """
-        paths: list[str] = []
-        sizes: list[int] = []
-        wanted = frozenset(suffixes)
-        for top in self._tops(subfolders):
-            if top.lower().endswith(".zip") and (self.root / top).is_file():
-                self._walk_zip(top, wanted, paths, sizes)
-            else:
-                self._walk(top, wanted, paths, sizes)
-        found = pl.DataFrame({"rel_path": paths, "size": sizes}, schema={"rel_path": pl.String, "size": pl.Int64})
+        walk = Walk(self.root, suffixes)
+        walk.take(self._tops(subfolders))
+        self.faults |= walk.faults
+        self._passed.update(walk.passed)
+        found = walk.table()
         return found.sort("rel_path") if in_order else found
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know of the links that `files` met and did not follow."""
+        if not self._passed:
+            return ()
+        what = "linked folders are met under another name, or lead back to a folder above them, and were not walked"
+        return (f"{len(self._passed):,} {what}; the first is {min(self._passed)}",)
+
     def label_file(self, rel_path: str) -> Path:
-        """Return the path of a label file; FerError where it cannot be read or is UTF-16."""
+        """Return the path of a label file; FerError where it is no regular file, cannot be read or is UTF-16."""
         path = self.root / rel_path
         try:
-            with path.open("rb") as file:
+            with open_plain(path) as file:
                 mark = file.read(2)
         except OSError as err:
             raise FerError(path, "cannot be read", err.strerror or str(err)) from None
@@ -102,9 +106,11 @@ class Tree:
     def text(self, rel_path: str) -> bytes:
         """Return a label file as UTF-8 bytes without byte order mark; FerError where it cannot be read.
 
-        Bytes that are no UTF-8 become U+FFFD, so that they spoil only the rows they stand in.
+        Bytes that are no UTF-8 become U+FFFD, so that they spoil only the rows they stand in. The line ends of an
+        old Mac become LF.
         """
         data = self.label_file(rel_path).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        data = data if b"\n" in data else data.replace(b"\r", b"\n")
         return data if data.isascii() else data.decode("utf-8", "replace").encode()
 
     def sha256(self, rel_path: str) -> str:
@@ -135,9 +141,9 @@ class Tree:
         """Append the files directly in a folder; none where it cannot be looked into."""
         prefix = f"{folder}/" if folder else ""
         try:
-            with _look(self.root / folder) as entries:
+            with look(self.root / folder) as entries:
                 for entry in entries:
-                    if _readable(entry.name) and (size := _file_size(entry)) is not None:
+                    if readable(entry.name) and (size := file_size(entry)) is not None:
                         paths.append(prefix + entry.name)
                         sizes.append(size)
         except OSError:
@@ -150,7 +156,7 @@ class Tree:
                 return member_size(self.root / member[1], member[2])
             table, _, row = rel_path.rpartition("#")
             return row_size(self.root / table, int(row))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        except (OSError, KeyError, ValueError):
             return None
 
     def _tops(self, patterns: tuple[str, ...]) -> list[str]:
@@ -172,6 +178,8 @@ class Tree:
 
     def _match(self, pattern: str) -> Iterator[str]:
         parts = [part for part in pattern.split("/") if part]
+        if not parts:
+            raise FerError(f"pattern {pattern!r}", "names nothing", "write the name of a file or folder, or a glob")
         yield from self._expand("", parts, folder_only=pattern.endswith("/"))
 
     def _expand(self, base: str, parts: list[str], *, folder_only: bool) -> Iterator[str]:
@@ -181,58 +189,15 @@ class Tree:
             path = f"{base}/{name}" if base else name
             if rest:
                 yield from self._expand(path, rest, folder_only=folder_only)
-            elif (self.root / path).is_dir() if folder_only else (self.root / path).exists():
-                yield path
-
-    def _walk(self, top: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
-        """Append the files below the folder `top`, walking it depth first without recursion.
-
-        The loop over the entries is the slowest part of listing a large release: it calls nothing it need not.
-        """
-        here = os.path.realpath(self.root / top)
-        todo: list[tuple[str, tuple[str, ...]]] = [(top, (here,))]
-        while todo:
-            folder, chain = todo.pop()
-            prefix = f"{folder}/" if folder else ""
-            try:
-                with _look(self.root / folder) as entries:
-                    for entry in entries:
-                        name = entry.name
-                        suffix = name[name.rfind(".") :].lower()
-                        if not (name.isascii() or _readable(name)):
-                            self.faults[prefix + ascii(name)] = ("unreadable name", "not UTF-8")
-                        elif suffix in suffixes and name[0] != ".":
-                            if (size := _file_size(entry)) is not None:
-                                paths.append(prefix + name)
-                                sizes.append(size)
-                        elif suffix == ".zip" and entry.is_file():
-                            self._walk_zip(prefix + name, suffixes, paths, sizes)
-                        elif not is_junk(name) and _is_folder(entry) and (longer := _deeper(chain, entry)):
-                            todo.append((prefix + name, longer))
-            except OSError as err:
-                self.faults[folder] = ("unreadable folder", err.strerror or str(err))
-
-    def _walk_zip(self, path: str, suffixes: frozenset[str], paths: list[str], sizes: list[int]) -> None:
-        try:
-            found = members(self.root / path)
-        except (OSError, ValueError, zipfile.BadZipFile) as err:
-            self.faults[path] = ("unreadable archive", str(err))
-            return
-        for name, size in found:
-            address = f"{path}!{name}"
-            if not name.lower().endswith(tuple(suffixes)):
-                continue
-            if _UNSAFE.search(address):
-                self.faults[address] = ("unsafe path", "archive member outside the archive")
-            else:
-                paths.append(address)
-                sizes.append(size)
+            elif (self.root / path).is_dir() if folder_only else os.path.lexists(self.root / path):
+                yield path  # a dangling link is there: what needs the file says that it cannot be read
 
 
 def read_picture(base: Path, rel_path: str) -> bytes:
     """Return the file at an address; a row of a pixel table comes as PNG, 8-bit grey.
 
-    Raises OSError, KeyError or ValueError where there is no such picture or it cannot be read.
+    Raises OSError, KeyError or ValueError where there is no such picture or it cannot be read; plain.TooLargeError, a
+    ValueError, where it has more bytes than a picture.
     """
     if _UNSAFE.search(rel_path):
         raise ValueError(f"{rel_path!r} leaves the release")
@@ -240,58 +205,13 @@ def read_picture(base: Path, rel_path: str) -> bytes:
         return read_member(base / member[1], member[2])
     if row := _ROW.fullmatch(rel_path):
         return row_png(base / row[1], int(row[2]))
-    return (base / rel_path).read_bytes()
+    return read_plain(base / rel_path)
 
 
 def _proper(name: str) -> bool:
-    return not is_junk(name) and _readable(name)
+    return not is_junk(name) and readable(name)
 
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern))
-
-
-def _file_size(entry: os.DirEntry[str]) -> int | None:
-    try:
-        found = entry.stat()
-    except OSError:
-        return None  # a dangling or circular link
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-@contextmanager
-def _look(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Yield what lies in a folder; through a descriptor, where there are such, sizes cost a fifth less."""
-    if os.scandir not in os.supports_fd:
-        with os.scandir(folder) as entries:
-            yield entries
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with os.scandir(handle) as entries:
-            yield entries
-    finally:
-        os.close(handle)
-
-
-def _readable(name: str) -> bool:
-    """Say whether a file name is proper text: bytes that are no UTF-8 come as lone surrogates."""
-    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _deeper(chain: tuple[str, ...], entry: os.DirEntry[str]) -> tuple[str, ...]:
-    """Return the real paths of the folders down to `entry`; nothing where it leads back to one of them."""
-    path = os.path.join(chain[-1], entry.name)  # noqa: PTH118 - no Path for each of many folders
-    if not entry.is_symlink():
-        return (*chain, path)
-    real = os.path.realpath(path)
-    back = any(step == real or step.startswith(real.rstrip("/") + "/") for step in chain)
-    return () if back else (*chain, real)

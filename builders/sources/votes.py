@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.record import VOTE_WORDS
 from ferbuild.builders.sources import folders, pixel_rows
+from ferbuild.builders.sources.lines import no_column
 from ferbuild.builders.sources.listing import FOUND, Found
 from ferbuild.builders.sources.pixels import address, find_table, split_of
-from ferbuild.builders.sources.tree import UNSAFE, Tree
+from ferbuild.builders.sources.tree import UNSAFE, Tree, tidy
 from ferbuild.builders.sources.vote_rules import Votes, decide, tied, voteless
 from ferbuild.manifests.schema import Source
 
@@ -103,7 +104,7 @@ def label_lines(text: bytes) -> pl.DataFrame:
     """
     rows = _lines(text)
     parts = pl.col("text").str.extract_groups(r'^\s*"?([^",]*)"?\s*,\s*"?\([^()"]*\)"?\s*,(.*)$')
-    rows = rows.with_columns(name=parts.struct[0].str.strip_chars(), cells=parts.struct[1].str.split(","))
+    rows = rows.with_columns(name=tidy(parts.struct[0]), cells=parts.struct[1].str.split(","))
     return _count(rows, width=len(VOTE_WORDS))
 
 
@@ -118,7 +119,7 @@ def list_lines(text: bytes, *, where: object) -> pl.DataFrame:
     header = [name.strip(' "').casefold() for name in rows["text"][0].split(",")]
     for name in ("Usage", "Image name", *VOTE_WORDS):
         if name.casefold() not in header:
-            raise FerError(where, f"no column {name!r}", did_you_mean(name, header))
+            raise no_column(where, name, header)
     places = [header.index(word.casefold()) for word in VOTE_WORDS]
     cells = pl.col("text").str.replace_all('"', "", literal=True).str.split(",")
     rows = rows.slice(1).with_columns(cells=cells, row=pl.col("row") - rows["row"][0] - 1)
