@@ -10,7 +10,7 @@ demo: $(VENV)/.core
 	$(BIN)/fer-build demo
 
 test: $(VENV)/.dev $(VENV)-datasets3/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

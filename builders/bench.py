@@ -104,9 +104,9 @@ def plan(build: Build, *, prompts: str = "") -> Plan:
 
 def run(build: Build, *, prompts: Prompts | None = None) -> Report:
     """Bring the benchmark up to date and return what was done; its findings are the unreadable pictures."""
-    todo = plan(build, prompts=prompts.digest if prompts else "")
+    wanted = plan(build, prompts=prompts.digest if prompts else "")
     work = partial(bench_batch, policy=build.settings.recipe.picture)
-    return build.bring_up_to_date(todo, lambda: _jobs(build, prompts), work, early=lambda: _listed_drops(build))
+    return build.bring_up_to_date(wanted, lambda: _jobs(build, prompts), work, early=lambda: _listed_drops(build))
 
 
 def published_path(mark: Benchmark, row: Row) -> str:

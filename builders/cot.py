@@ -95,10 +95,10 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
         measures=(measures.out, measure.plan(build).key) if measures else None,
     )
     jobs = training_rows.jobs(upstream.out, build.benchmarks)
-    todo = plan(build, teacher=teacher)
-    if build.is_stale(todo):
+    wanted = plan(build, teacher=teacher)
+    if build.is_stale(wanted):
         _ask_all(build, asked, jobs, asking)
-    return build.bring_up_to_date(todo, lambda: jobs, partial(trace_batch, asking=asking))
+    return build.bring_up_to_date(wanted, lambda: jobs, partial(trace_batch, asking=asking))
 
 
 def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from conftest import fer_build
+from conftest import REPO, fer_build
 
 from ferbuild.builders import shards
 from ferbuild.builders.reasons import STAGES
@@ -53,6 +53,23 @@ def test_both_loaders_read_every_dataset(demo, name, tmp_path):
             for row in rows:
                 pictures = row.get("images") or [row["image"]] if name != "measures" else []
                 assert all(min(picture.size) >= 40 for picture in pictures)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_datasets_3_reads_every_dataset_too(demo, name, tmp_path):
+    legacy = REPO / ".venv-datasets3" / "bin" / "python"
+    if not legacy.exists():
+        pytest.skip("the datasets 3.6 environment did not install (see the Makefile)")
+    script = (
+        "import sys, json, datasets\n"
+        "for found in (datasets.load_dataset(sys.argv[1]), datasets.load_from_disk(sys.argv[1])):\n"
+        "    rows = [row for split in found.values() for row in split]\n"
+        "    print(json.dumps({split: len(rows) for split, rows in found.items()}))\n"
+    )
+    env = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([legacy, "-c", script, demo.work / name], capture_output=True, text=True, env=env)
+    splits = next(one["splits"] for one in demo.result["stages"] if Path(one["out"]).name == name)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [splits, splits], done.stderr
 
 
 def test_the_benchmark_has_its_four_sets(demo):

@@ -21,9 +21,9 @@ def status(options: Options) -> int:
     for one in found:
         rows = f"{one.report.kept:,} rows" if one.report else ""
         click.echo(f"{one.stage:<8} {one.state:<11} {rows}")
-    todo = [f"fer-build {one.stage}" for one in found if one.state != "built" and one.stage in ("cot", "rlvr", "bench")]
-    if todo:
-        click.echo(f"\nto build: {', '.join(todo)} (each also runs what it needs before it)")
+    left = [f"fer-build {one.stage}" for one in found if one.state != "built" and one.stage in ("cot", "rlvr", "bench")]
+    if left:
+        click.echo(f"\nto build: {', '.join(left)} (each also runs what it needs before it)")
     return 0
 
 
