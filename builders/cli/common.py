@@ -71,6 +71,9 @@ class Progressing:
         if self.bar is None:
             click.echo(f"{stage} …", err=True)
         else:
+            for task in self.bar.tasks:
+                if task.total is None:  # it told of no rows, and is over when the next one begins
+                    self.bar.update(task.id, total=1, completed=1)
             self.tasks[stage] = self.bar.add_task(stage, total=None)
 
     def tick(self, stage: str, done: int, total: int) -> None:
