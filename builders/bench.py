@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
 from ferbuild.builders.stage import PART_ROWS, Job, Plan
 from ferbuild.manifests.schema import Benchmark, Picture
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 FOLDER = "ferbench"
@@ -125,6 +128,8 @@ def _jobs(build: Build, prompts: Prompts | None) -> list[Job]:
         rows, paths = _in_order(build.chosen(listing.rows), mark)
         texts = _published(prompts, paths, mark)
         matched = matched or bool(texts)
+        if prompts:
+            log.info("%s: %s", mark.set, "the published prompts" if texts else "our own wording")
         question = question_of(listing.source, build.settings.recipe.question)
         version = f"file:{prompts.digest}" if prompts and texts else question.version
         for start in range(0, rows.num_rows, PART_ROWS):

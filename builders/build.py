@@ -100,5 +100,6 @@ class Build:
                 tick=self.tick,
                 card=card.local,
             )
-        self.ran.append(report)
+        if report.stage not in {one.stage for one in self.ran}:
+            self.ran.append(report)
         return report

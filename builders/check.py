@@ -44,8 +44,8 @@ class Checked:
     splits: tuple[SplitCount, ...]
     dropped: Mapping[str, int]
     """Of all splits, and of rows whose split nothing tells."""
-    unreadable: Mapping[str, int]
-    """Reason to pictures; only after a deep check."""
+    unreadable: Mapping[str, list[str]]
+    """Reason to the addresses of pictures; only after a deep check."""
 
 
 def check(build: Build, *, deep: bool = False) -> list[Checked]:
@@ -99,7 +99,7 @@ def _check(listing: Listing, build: Build, deep: bool) -> Checked:
     splits = [split for split in SPLITS if split in set(frame["split"]) | set(drops["split"])]
     counts = tuple(_count(listing, frame, drops, split) for split in splits)
     dropped = Counter(drops["reason"].to_list())
-    unreadable = _open_all(listing, build) if deep else Counter[str]()
+    unreadable = _open_all(listing, build) if deep else {}
     return Checked(listing, counts, dict(sorted(dropped.items())), dict(sorted(unreadable.items())))
 
 
@@ -120,16 +120,18 @@ def _rank(words: list[str]) -> Any:
     return lambda word: (rank.get(word, len(rank)), word)
 
 
-def _open_all(listing: Listing, build: Build) -> Counter[str]:
-    """Open and decode every picture of a release, of a limited build the first; return what is wrong with some."""
-    found: Counter[str] = Counter()
+def _open_all(listing: Listing, build: Build) -> dict[str, list[str]]:
+    """Open and decode every picture that is there, of a limited build the first; return what is wrong with some."""
+    found: dict[str, list[str]] = {}
     picture = build.settings.recipe.picture
     rows = build.chosen(listing.rows)
     for at, row in enumerate(rows.to_pylist()):
         if build.tick and at % 100 == 0:
             build.tick(f"open {listing.source.name}", at, rows.num_rows)
+        if row["size"] is None:
+            continue
         try:
             images.decode(faces.open_picture(row, listing.base), max_pixels=picture.max_pixels)
         except images.PictureError as err:
-            found[err.reason] += 1
+            found.setdefault(err.reason, []).append(f"{row['split']} {row['rel_path']}")
     return found

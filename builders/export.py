@@ -12,6 +12,7 @@ from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import write_text
 from ferbuild.builders.mark import read_mark
+from ferbuild.manifests import load
 from ferbuild.manifests.schema import Benchmark
 
 Marks = Mapping[str, Benchmark]
@@ -39,7 +40,9 @@ def export(settings: Settings, dataset: str, target: str, out: Path) -> Exported
     if mark is None or not shards.is_intact(folder, mark.splits):
         build = "bench" if dataset == "ferbench" else dataset
         raise FerError(folder, "is damaged" if mark else "is not built", f"run `fer-build {build}` first")
-    marks = {at.set: at for release in settings.releases if (at := release.source.benchmark)}
+    sources = [load.load_source(name) for name in load.names("sources")]
+    sources += [release.source for release in settings.releases]
+    marks = {at.set: at for source in sources if (at := source.benchmark)}
     return Exported(out, TARGETS[f"{dataset}/{target}"](folder, out, marks))
 
 

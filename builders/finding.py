@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.sources import recognise
+from ferbuild.builders.sources import layouts_at
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Source
 
-DEPTH = 3
-"""Folders below the given one that are looked into; a layout itself reaches two further."""
+DEPTH = 5
+"""Folders below the given one that are looked into."""
+CROWD = 200
+"""A folder with more folders in it holds pictures, not releases, and is not gone into."""
 
 
 class Found(NamedTuple):
@@ -22,22 +23,23 @@ class Found(NamedTuple):
 
 
 def find_releases(folder: Path) -> list[Found]:
-    """Return the first place of every known source at or below `folder`, nearest first, in the sources' order."""
+    """Return the first place of every known source at or below `folder`, nearest first, in the sources' order.
+
+    A layout that only falls back for want of a better one counts where no other source, and nowhere a better
+    layout of its own, was found.
+    """
     if not folder.is_dir():
         raise FerError(folder, "is no folder", "name the folder your releases lie in")
     sources = [load.load_source(name) for name in load.names("sources")]
+    hits = [(place, source, layout) for place in _folders(folder) for source in sources
+            for layout in layouts_at(source, place)[:1]]  # fmt: skip
     found: dict[str, Found] = {}
-    for place in _folders(folder):
-        for source in sources:
-            if source.name not in found and (hit := _layout_at(source, place)):
-                found[source.name] = Found(source.name, place, hit)
+    for fallback in (False, True):
+        taken = {one.root for one in found.values()}
+        for place, source, layout in hits:
+            if layout.fallback == fallback and not (fallback and place in taken):
+                found.setdefault(source.name, Found(source.name, place, layout.name))
     return [found[source.name] for source in sources if source.name in found]
-
-
-def _layout_at(source: Source, place: Path) -> str | None:
-    """Return the layout of a source whose base is `place` itself."""
-    hits = [layout.name for layout, base in recognise(source, place) if base == place]
-    return hits[0] if hits else None
 
 
 def _folders(top: Path) -> Iterator[Path]:
@@ -50,6 +52,7 @@ def _folders(top: Path) -> Iterator[Path]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+        found = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     except OSError:
         return []
+    return found if len(found) <= CROWD else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 from ferbuild.builders import bench, cot, faces, measure, rlvr, shards
@@ -22,6 +22,8 @@ class State:
     stage: str
     state: str
     report: Report | None
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """What it was built with on the command line, such as another teacher than fer-build.yaml's."""
 
 
 def status(build: Build) -> list[State]:
@@ -35,9 +37,9 @@ def _state(build: Build, name: str, module: ModuleType) -> State:
     if mark is None:
         return State(name, "missing", None)
     if not mark.complete:
-        return State(name, "incomplete", mark.report(folder))
+        return State(name, "incomplete", mark.report(folder), mark.flags)
     if not shards.is_intact(folder, mark.splits):
-        return State(name, "damaged", mark.report(folder))
+        return State(name, "damaged", mark.report(folder), mark.flags)
     known = set(mark.flags) <= set(inspect.signature(module.plan).parameters)
     current = known and module.plan(build, **mark.flags).key == mark.key
-    return State(name, "built" if current else "stale", mark.report(folder))
+    return State(name, "built" if current else "stale", mark.report(folder), mark.flags)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
 
 import pyarrow as pa
 import pytest
-from conftest import REPO
 
 from ferbuild.builders import cot, measure, shards, training_rows
 from ferbuild.builders.build import Build
@@ -16,6 +16,7 @@ from ferbuild.builders.config import read_settings
 from ferbuild.builders.questions import questions
 from ferbuild.filters import answer
 from ferbuild.manifests import load
+from ferbuild.prompts.render import render
 
 pytestmark = pytest.mark.network
 
@@ -133,6 +134,10 @@ def test_a_host_of_ones_own_is_no_third_party(run, tmp_path):
     assert "may not be sent" not in run(*words, "http://gpu.invalid/v1").out
 
 
-def test_the_default_teacher_and_wording_are_ours():
-    text = (REPO / "prompts" / "templates" / "choose.j2").read_text()
-    assert "As an expert in facial expression recognition" not in text
+def test_the_wording_is_ours(real_data):
+    published = json.loads((real_data / "ferbench" / "rafdb_qa.json").read_text())[0]
+    labels = ", ".join(published["candidate_labels"])
+    ours = " ".join(render("choose", choices=published["candidate_labels"]).replace(labels, "").split())
+    words = published["prompt"].replace(labels, "").split()
+    runs = [" ".join(words[at : at + 5]) for at in range(len(words) - 4)]
+    assert len(runs) > 30 and not [run for run in runs if run in ours]

@@ -15,6 +15,9 @@ from ferbuild.builders.check import Checked, SplitCount
 from ferbuild.builders.cli.common import Options, common, emit, looking
 from ferbuild.builders.sources.listing import Listing
 
+SHOWN = 5
+"""Addresses of unreadable pictures that are named; --json names all."""
+
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Open and decode every picture too.")
@@ -43,12 +46,14 @@ def _show(one: Checked, console: Console) -> None:
     console.print(_counts(one))
     lines = [line for count in one.splits for line in _verdicts(count)]
     lines += [f"{rows:,} dropped: {reason}" for reason, rows in _splitless(one).items()]
-    lines += [f"{rows:,} cannot be opened: {reason}" for reason, rows in one.unreadable.items()]
+    for reason, paths in one.unreadable.items():
+        more = "" if len(paths) <= SHOWN else f", and {len(paths) - SHOWN:,} more"
+        lines.append(f"{len(paths):,} cannot be opened, {reason}: {', '.join(paths[:SHOWN])}{more}")
     lines += [f"note: {note}" for note in listing.notes]
     lines += [f"this copy is synthetic: {name}" for name in _synthetic(listing)]
     lines += [f"licence: {licence.name}. {licence.terms}", f"ask: {licence.ask}"]
     for line in lines:
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
 def _synthetic(listing: Listing) -> list[str]:

@@ -61,8 +61,6 @@ def _write_config(config: Path, roots: Mapping[str, Path]) -> None:
 def _run_all(build: Build) -> int:
     """Run every stage once; return the exit code."""
     reports = [cot.run(build), rlvr.run(build), bench.run(build)]
-    first = {report.stage: report for report in reversed(build.ran)}
-    build.ran[:] = [first[name] for name in dict.fromkeys(report.stage for report in build.ran)]
     return exit_code(*reports)
 
 

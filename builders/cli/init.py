@@ -31,5 +31,7 @@ def init(options: Options, find: Path | None, force: bool) -> int:
         return 0
     for one in found:
         click.echo(f"found {one.source} ({one.layout}) in {one.root}")
+    if find and not found:
+        click.echo(f"found no release of a known layout in {find}")
     click.echo(f"wrote {path}" + ("; next: fer-build check" if found else "; name your releases under `sources:`"))
     return 0

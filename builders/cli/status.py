@@ -20,7 +20,8 @@ def status(options: Options) -> int:
         return 0
     for one in found:
         rows = f"{one.report.kept:,} rows" if one.report else ""
-        click.echo(f"{one.stage:<8} {one.state:<11} {rows}")
+        how = "".join(f" ({name} {value})" for name, value in one.flags.items() if value)
+        click.echo(f"{one.stage:<8} {one.state:<11} {rows}{how}".rstrip())
     left = [f"fer-build {one.stage}" for one in found if one.state != "built" and one.stage in ("cot", "rlvr", "bench")]
     if left:
         click.echo(f"\nto build: {', '.join(left)} (each also runs what it needs before it)")
@@ -29,4 +30,6 @@ def status(options: Options) -> int:
 
 def _as_json(one: states.State) -> dict[str, object]:
     report = one.report.as_json() if one.report else {}
-    return {"state": one.state} | {name: report[name] for name in ("in", "kept", "dropped", "out") if name in report}
+    return {"state": one.state, "flags": dict(one.flags)} | {
+        name: report[name] for name in ("in", "kept", "dropped", "out") if name in report
+    }

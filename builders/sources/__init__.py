@@ -59,6 +59,13 @@ def recognise(source: Source, root: Path) -> list[tuple[Layout, Path]]:
     return [(layout, tree.root) for layout, tree in _search(source, root)]
 
 
+def layouts_at(source: Source, base: Path) -> list[Layout]:
+    """Return the layouts whose base `base` itself is, those that only fall back last."""
+    tree = Tree(base)
+    found = [layout for layout in source.layouts if not _lacking(layout, tree)]
+    return sorted(found, key=lambda layout: layout.fallback)
+
+
 def _search(source: Source, root: Path) -> list[tuple[Layout, Tree]]:
     bases = _bases(root)
     found = []
@@ -122,7 +129,7 @@ def _nothing_found(source: Source, root: Path, layout: str | None) -> FerError:
     here = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"
     what = f"layout {layout!r}" if layout else "no layout"
     problem = f"{what} of {source.title} {'is not there' if layout else 'recognised'}"
-    return FerError(root, problem, "looked for: " + " | ".join(lines) + f" | the folder holds: {here}")
+    return FerError(root, problem, "looked for\n    " + "\n    ".join([*lines, f"the folder holds: {here}"]))
 
 
 def _compare(
