@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +27,14 @@ FOLDER = "faces"
 ABOUT = "Faces from facial-expression releases, decoded, cut out and hashed; one row a face."
 
 
+class Shown(NamedTuple):
+    """A benchmark row, by its set and id, and the bytes of its file."""
+
+    set: str
+    id: str
+    size: int
+
+
 class Listed(NamedTuple):
     """Some listed rows of one release."""
 
@@ -32,6 +42,8 @@ class Listed(NamedTuple):
     cut: bool
     benchmark: str | None
     """The split that belongs to FERBench."""
+    shown: Mapping[str, Shown]
+    """Of the benchmark's pictures those that one of the rows may copy: sha256 of the file to the row."""
     rows: pa.Table
 
 
@@ -66,14 +78,31 @@ def run(build: Build) -> Report:
 
 def _jobs(build: Build) -> list[Job]:
     jobs = []
+    shown = _shown(build)
     for listing in build.listings:
         mark = listing.source.benchmark
         rows = build.chosen(listing.rows)
         for start in range(0, rows.num_rows, PART_ROWS):
             piece = own_copy(rows, start, PART_ROWS)
-            work = Listed(listing.base, listing.crop == "box", mark.split if mark else None, piece)
+            sizes = set(piece["size"].to_pylist())
+            near = {sha: row for sha, row in shown.items() if row.size in sizes}
+            work = Listed(listing.base, listing.crop == "box", mark.split if mark else None, near, piece)
             jobs.append(Job(piece.num_rows, work))
     return jobs
+
+
+def _shown(build: Build) -> dict[str, Shown]:
+    """Return every benchmark picture that can be read, by the sha256 of its file."""
+    found = {}
+    for listing in build.listings:
+        mark = listing.source.benchmark
+        rows = listing.rows.select(["id", "split", "rel_path", "size"]).to_pylist() if mark else []
+        for row in rows:
+            if mark and row["split"] == mark.split:
+                with suppress(images.PictureError):
+                    sha = hashlib.sha256(open_picture(row, listing.base)).hexdigest()
+                    found[sha] = Shown(mark.set, row["id"], row["size"])
+    return found
 
 
 def face_batch(job: Listed, *, recipe: Recipe) -> Batch:
@@ -86,7 +115,7 @@ def face_batch(job: Listed, *, recipe: Recipe) -> Batch:
         fault: tuple[str, str] | None
         try:
             made = make_face(row, job.base, recipe.picture, cut=job.cut)
-            fault = None if safe else bind.first_failing(checks, made)
+            fault = None if safe else _copied(made, job.shown) or bind.first_failing(checks, made)
         except images.PictureError as err:
             made, fault = _pictureless(row), (err.reason, err.detail)
         if fault and safe:
@@ -97,6 +126,12 @@ def face_batch(job: Listed, *, recipe: Recipe) -> Batch:
         kept.setdefault(row["split"], []).append(made)
     tables = {split: pa.Table.from_pylist(rows, schema=FACES) for split, rows in kept.items()}
     return Batch(tables, drops_table(drops), findings)
+
+
+def _copied(face: Row, shown: Mapping[str, Shown]) -> tuple[str, str] | None:
+    """Return the drop reason of a training picture that is, byte for byte, a benchmark picture."""
+    row = shown.get(face["sha256"])
+    return (f"contaminates:ferbench/{row.set}", row.id) if row else None
 
 
 def make_face(row: Row, base: Path, policy: Picture, *, cut: bool) -> dict[str, Any]:

@@ -36,6 +36,7 @@ SOURCES: Mapping[str, str] = {
 }
 
 PICTURES: Mapping[str, str] = {
+    "contaminates:ferbench/<set>": "the file is, byte for byte, a picture of the benchmark",
     "missing picture": "the release lists it, but it is not on disk",
     "empty file": "a file of zero bytes",
     "file too large": "a file of more than 256 MiB, which is not read",

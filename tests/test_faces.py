@@ -117,7 +117,10 @@ def test_the_sources_box_is_cut_out(run, tmp_path):
 
 
 def test_a_recipes_checks_drop_with_their_reason_but_never_in_a_benchmark(run, tmp_path):
-    raf(tmp_path / "RAF", {name: saved(noise((20, 90)), "PNG") for name in ("train_00001", "test_0001")})
+    raf(
+        tmp_path / "RAF",
+        {name: saved(noise((20, 90), at), "PNG") for at, name in enumerate(("train_00001", "test_0001"))},
+    )
     (tmp_path / "mine.yaml").write_text("name: mine\nface_checks: [{too_small: {side: 50}}, extreme_aspect]\n")
     (tmp_path / "fer-build.yaml").write_text("recipe: mine.yaml\nsources: {rafdb: RAF}\n")
     ran = run("faces", "--json")
@@ -146,3 +149,18 @@ def test_an_unreadable_benchmark_picture_stays_as_a_row(run, tmp_path):
         {"empty file": 1},
         {"test": 1},
     )
+
+
+def test_a_byte_copy_of_a_benchmark_picture_is_never_trained_on(run, tmp_path):
+    """Across releases too: shared copies of RAF-DB hold test pictures under training names."""
+    test, own = saved(noise((100, 100), 1), "JPEG"), saved(noise((100, 100), 2), "JPEG")
+    raf(tmp_path / "RAF", {"test_0001": test, "train_00001": test, "train_00002": own})
+    folder = tmp_path / "SFEW" / "Train" / "Train_Aligned_Faces" / "Happy"
+    folder.mkdir(parents=True)
+    (folder / "copied.png").write_bytes(test)
+    (folder / "own.png").write_bytes(own)
+    (tmp_path / "fer-build.yaml").write_text("sources: {rafdb: RAF, sfew: SFEW}\n")
+    ran = run("faces", "--json")
+    assert (ran.json["dropped"], ran.json["splits"]) == ({"contaminates:ferbench/rafdb": 2}, {"train": 2, "test": 1})
+    [shown] = [row["id"] for row in rows(tmp_path / "fer-data/faces") if row["split"] == "test"]
+    assert {detail for _, detail in drops(tmp_path / "fer-data/faces").values()} == {shown}

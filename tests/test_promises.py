@@ -98,7 +98,8 @@ def test_a_picture_of_the_benchmark_is_never_trained_on(run, tmp_path):
             "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
         )
         trees.lines(tmp_path / "A", f"Manually_Annotated/Manually_Annotated_file_lists/{split}.csv", [header, *rows])
-    trees.put(tmp_path / "A", *(f"{PICTURES}/1/{name}.png" for name in ("both", "only", "moved")), data=png(3))
+    for at, name in enumerate(("both", "only", "moved")):
+        trees.put(tmp_path / "A", f"{PICTURES}/1/{name}.png", data=png(at))
     (tmp_path / "fer-build.yaml").write_text("sources: {affectnet: A}\n")
     ran = run("rlvr", "--json")
     assert (ran.json["kept"], ran.json["upstream"][0]["dropped"]) == (1, {"contaminates:ferbench/affectnet": 2})

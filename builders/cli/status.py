@@ -30,6 +30,5 @@ def status(options: Options) -> int:
 
 def _as_json(one: states.State) -> dict[str, object]:
     report = one.report.as_json() if one.report else {}
-    return {"state": one.state, "flags": dict(one.flags)} | {
-        name: report[name] for name in ("in", "kept", "dropped", "out") if name in report
-    }
+    counts = {name: report[name] for name in ("in", "kept", "dropped", "out") if name in report}
+    return {"state": one.state} | ({"flags": dict(one.flags)} if one.flags else {}) | counts
