@@ -147,7 +147,8 @@ async def _answers(teacher: HttpTeacher, session: aiohttp.ClientSession, url: st
         async with session.get(f"{url}/models", timeout=aiohttp.ClientTimeout(total=15)) as response:
             status, body = response.status, await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError) as err:
-        log.warning("%s: no server answers (%s)", url, err or type(err).__name__)
+        if len(teacher.urls) > 1:  # of a single one the error itself tells
+            log.warning("%s: no server answers (%s)", url, err or type(err).__name__)
         return False
     if status in (401, 403):
         raise key_refused(teacher.entry, url, status)

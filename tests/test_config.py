@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ferbuild.builders.config import config_text, read_settings
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.record import CANONICAL
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Recipe
 
@@ -87,6 +88,7 @@ def test_every_shipped_source_is_consistent(name):
     assert source.name == name
     assert set(source.labels.values()) <= set(source.candidates)
     assert set(source.canonical) <= set(source.candidates)
+    assert {source.canonical.get(word, word) for word in source.candidates} <= set(CANONICAL)
     for splits in source.expected.values():
         assert all(set(words) <= set(source.candidates) for words in splits.values())
     assert source.licence.terms.endswith(".")

@@ -95,13 +95,18 @@ def test_workers_end_with_their_parent(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
+    while alive(process.pid) and time.monotonic() < end:
         time.sleep(0.05)
-    pytest.fail("a worker outlived its parent")
+    assert not alive(process.pid), "a worker outlived its parent"
+
+
+def alive(group: int) -> bool:
+    """Whether any process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_ctrl_c_lets_running_parts_finish_and_the_rerun_goes_on(tmp_path):
