@@ -21,6 +21,10 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BOX = pa.list_(pa.float32())
 """Four numbers, x0 y0 x1 y1, in pixels of the picture file, the last pair exclusive."""
 
+UNITS = pa.list_(pa.struct([("unit", pa.string()), ("side", pa.string()), ("intensity", pa.float32())]))
+"""Action units known of a face: its name in `units.yaml`; left, right or both; 0..1, null where only presence was
+coded. Left and right are the person's own. Null: nobody coded them; an empty list: coded, and none was seen."""
+
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 VOTE_WORDS = (
@@ -52,6 +56,7 @@ LISTED = pa.schema(
         ("valence", pa.float32()),  # -1..1
         ("arousal", pa.float32()),  # -1..1
         ("box", BOX),
+        ("units", UNITS),  # action units the release knows
         ("licence", pa.string()),  # its name
         ("synthetic", pa.bool_()),  # the release marks itself as rendered or warped
     ]
@@ -89,6 +94,7 @@ FACES = pa.schema(
         ("valence", pa.float32()),
         ("arousal", pa.float32()),
         ("box", BOX),  # the source's own
+        ("units", UNITS),  # action units the release knows
         ("crop", BOX),  # what was cut out; null where the picture is the file's own bytes
         ("licence", pa.string()),
         ("synthetic", pa.bool_()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ferbuild.builders.errors import FerError, did_you_mean
-from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry
+from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry, Units
 
 M = TypeVar("M", bound=BaseModel)
 SHIPPED = files("ferbuild.manifests")
@@ -36,6 +37,12 @@ def load_teacher(name: str) -> TeacherEntry:
 
 def load_asset(name: str) -> Asset:
     return _entry("models.yaml", name, Asset)
+
+
+@cache
+def load_units() -> Units:
+    """Return the action units and the labels' prototypes."""
+    return check(read_yaml(SHIPPED / "units.yaml"), Units, "units.yaml")
 
 
 def names(room: str) -> list[str]:

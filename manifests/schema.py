@@ -182,3 +182,30 @@ class Asset(Strict):
     licence: str
     origin: str
     carrier: Carrier
+
+
+class Unit(Strict):
+    """A facial action unit."""
+
+    name: str
+    region: Literal["brows", "eyes", "nose", "cheeks", "mouth", "chin"]
+    sided: bool
+    """The two halves of the face move on their own."""
+    drivers: dict[str, float] = Field(default_factory=dict)
+    """Face units of the renderer to their share at intensity 1; of a sided unit without Left and Right."""
+
+
+class Prototype(Strict):
+    """The units that show a label, in two published forms; a name that ends in `.one` moves one side only."""
+
+    emfacs: list[str]
+    compound: list[str] = Field(default_factory=list)
+    variants: list[str] = Field(default_factory=list)
+
+
+class Units(Strict):
+    """What `units.yaml` holds."""
+
+    units: dict[str, Unit]
+    prototypes: dict[str, Prototype]
+    """Canonical label to its units."""

@@ -34,6 +34,7 @@ FOUND: dict[str, Any] = {
     "valence": pl.Float32,
     "arousal": pl.Float32,
     "box": pl.List(pl.Float32),  # x0 y0 x1 y1, pixels
+    "units": pl.List(pl.Struct({"unit": pl.String, "side": pl.String, "intensity": pl.Float32})),
     "reason": pl.String,  # not null: a drop
     "detail": pl.String,
 }
