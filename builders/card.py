@@ -17,7 +17,7 @@ LOCAL = (
 def local(report: Report, plan: Plan) -> str:
     """Return the README of a stage's folder. It depends on the plan and the counts alone."""
     head = yaml.safe_dump(front_matter(plan.schema, list(report.splits), plan.key), sort_keys=False)
-    body = [f"# {plan.out.name}", plan.about, LOCAL]
+    body = [f"# {plan.out.name}", plan.about, plan.terms or LOCAL]
     body += [
         _table("split", "rows", report.splits),
         f"in {report.rows_in} = kept {report.kept} + dropped {report.rows_in - report.kept}",

@@ -29,6 +29,10 @@ class ConfigFile(Strict):
     teacher: str = "geometry"
     own: list[str] = Field(default_factory=list)
     """Hosts of the user's own servers: pictures may be sent to them."""
+    calibration: str | None = None
+    """A calibration of one's own, as `fer-build calibrate` writes it, in the place of the shipped one."""
+    unit_model: str | None = None
+    """A YAML file that names an action-unit detector of one's own (see `manifests.schema.UnitModelEntry`)."""
     models: dict[str, str] = Field(default_factory=dict)
     """Local files in the place of fetched weights, by their name in models.yaml."""
 
@@ -55,6 +59,8 @@ class Settings:
     seed: int = 0
     models: Mapping[str, Path] = field(default_factory=dict)
     own: tuple[str, ...] = ()
+    calibration: Path | None = None
+    unit_model: Path | None = None
     limit: int | None = None
     workers: int = 1
 
@@ -66,17 +72,23 @@ class Settings:
 
 
 def read_settings(
-    file: Path | None = None, *, work: Path | None = None, limit: int | None = None, workers: int = 1
+    file: Path | None = None,
+    *,
+    work: Path | None = None,
+    limit: int | None = None,
+    workers: int = 1,
+    required: bool = True,
 ) -> Settings:
     """Read fer-build.yaml (of this folder by default) and check every name in it.
 
+    Without `required` the defaults hold where this folder has none; one that is named must be there all the same.
     A build limited to some rows lies apart, below `limited/`, and never makes the full one stale.
     """
     path = file or Path(FILE)
-    if not path.exists():
+    if (required or file) and not path.exists():
         hint = f"`fer-build init --find DIR` writes one; `fer-build demo` needs none; --config names another {FILE}"
         raise FerError(path, "not found", hint)
-    config = load.check(load.read_yaml(path), ConfigFile, path)
+    config = load.check(load.read_yaml(path) if path.exists() else {}, ConfigFile, path)
     home = path.resolve().parent
     recipe = load.load_recipe(_beside(home, config.recipe))
     folder = work or _place(home, config.work)
@@ -88,6 +100,8 @@ def read_settings(
         seed=config.seed,
         models=_models(config, home, path),
         own=tuple(config.own),
+        calibration=_place(home, config.calibration) if config.calibration else None,
+        unit_model=_place(home, config.unit_model) if config.unit_model else None,
         limit=limit,
         workers=workers,
     )

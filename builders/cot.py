@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import faces, measure, training_rows
+from ferbuild.builders import faces, grounding, measure, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import conform, one_each, provenance, spread
+from ferbuild.builders.grounding import Grounded, Grounds
 from ferbuild.builders.mark import Report
 from ferbuild.builders.measure import read_measures
 from ferbuild.builders.questions import Question, as_options, questions
@@ -28,9 +29,9 @@ from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.filters import answer, bind, trace
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import TeacherEntry
+from ferbuild.manifests.schema import Claims, TeacherEntry
 
-VERSION = 1
+VERSION = 2
 STYLE = "think"
 FOLDER = "cot"
 ABOUT = "A teacher's reasoning about the expression in a face, kept where its answer agrees with the label."
@@ -49,13 +50,19 @@ class Asking(NamedTuple):
     checks: tuple[str | dict[str, dict[str, Any]], ...]
     benchmarks: Pairs
     measures: tuple[Path, str] | None
-    """Folder and stage key of the measures, for a teacher that works on them."""
+    """Folder and stage key of the measures; None where neither the teacher nor the claims need them."""
+    calibration: Path | None
+    claims: Claims
+    grounds: Grounds | None
+    """What claims are held against; None where they are not checked."""
 
 
 def plan(build: Build, *, teacher: str | None = None) -> Plan:
     """Return what the cot stage would make with a teacher now."""
-    entry = _entry(build, teacher)
-    needs = measure.plan(build).key if entry.baseline else faces.plan(build).key
+    entry = entry_of(build, teacher)
+    policy = build.settings.recipe.claims
+    needs = measure.plan(build).key if _measures(entry, policy) else faces.plan(build).key
+    judging = grounding.version(build.settings.calibration) if _measures(entry, policy) else ""
     return Plan(
         stage="cot",
         version=VERSION,
@@ -66,6 +73,7 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
             "questions": as_options(questions(build.settings)),
             "checks": build.settings.recipe.trace_checks,
             "style": STYLE,
+            "claims": [policy.model_dump(), judging, build.settings.seed if policy.check else 0],
         },
         inputs=[needs],
         about=ABOUT + (BASELINE if entry.baseline else ""),
@@ -76,7 +84,7 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
 
 def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64) -> Report:
     """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
-    entry = _entry(build, teacher)
+    entry = entry_of(build, teacher)
     bind.bind(trace, build.settings.recipe.trace_checks)
     own = build.settings.own
     asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency, own=own)
@@ -85,14 +93,19 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
     if build.is_stale(faces.plan(build)):
         asked.ready()  # hours of faces are not spent to find that nobody answers
     upstream = faces.run(build)
-    measures = measure.run(build) if entry.baseline else None
+    policy = build.settings.recipe.claims
+    measures = measure.run(build) if _measures(entry, policy) else None
+    where = (measures.out, measure.plan(build).key) if measures else None
     asking = Asking(
         entry=entry,
         store=build.settings.store,
         questions=questions(build.settings),
         checks=tuple(build.settings.recipe.trace_checks),
         benchmarks=build.benchmarks,
-        measures=(measures.out, measure.plan(build).key) if measures else None,
+        measures=where,
+        calibration=build.settings.calibration,
+        claims=policy,
+        grounds=Grounds(*where, build.settings.calibration, build.settings.seed) if where and policy.check else None,
     )
     jobs = training_rows.jobs(upstream.out, build.benchmarks)
     wanted = plan(build, teacher=teacher)
@@ -105,7 +118,7 @@ def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
     """Yield what the teacher is asked of each face; neither the label nor anything made from it enters."""
     ids = table["id"].to_pylist()
     measured: Mapping[str, Mapping[str, Any]] = {}
-    if asking.measures:
+    if asking.measures and asking.entry.baseline:
         measured = read_measures(*asking.measures, split, ids)
     for name, source, image in zip(ids, table["source"].to_pylist(), table["image"], strict=True):
         question = asking.questions[source]
@@ -121,7 +134,7 @@ def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
 def trace_batch(piece: Slice, *, asking: Asking) -> Batch:
     """Turn the replies to a slice of faces into traces, and whatever fails a check into drops."""
     table = training_rows.read(piece, asking.benchmarks)
-    teacher = open_teacher(asking.entry, store=asking.store)
+    teacher = open_teacher(asking.entry, store=asking.store, calibration=asking.calibration)
     replies = teacher.recall(list(requests(table, piece.split, asking)))
     checks = bind.bind(trace, asking.checks)
     kept: list[int] = []
@@ -135,8 +148,11 @@ def trace_batch(piece: Slice, *, asking: Asking) -> Batch:
         else:
             kept.append(at)
     texts = [reply.text for at in kept if (reply := replies[at])]
-    traces = _traces(table.take(pa.array(kept, pa.int64())), texts, asking)
-    return Batch({piece.split: traces}, drops_table(drops), unanswered=unanswered)
+    faces_kept = table.take(pa.array(kept, pa.int64()))
+    found = grounding.ground_all(faces_kept["id"].to_pylist(), piece.split, texts, asking.grounds)
+    traces = _traces(faces_kept, texts, found, asking)
+    true, untrue = grounding.part(traces, asking.claims)
+    return Batch({piece.split: true}, drops_table([*drops, *untrue]), unanswered=unanswered)
 
 
 def _fault(
@@ -150,7 +166,7 @@ def _fault(
     return (failed[0], reply.text) if failed else None
 
 
-def _traces(table: pa.Table, texts: Sequence[str], asking: Asking) -> pa.Table:
+def _traces(table: pa.Table, texts: Sequence[str], found: Sequence[Grounded] | None, asking: Asking) -> pa.Table:
     """Return COT rows of the faces that are kept, with the replies in the same order."""
     rows = table.num_rows
     known = list(asking.questions)
@@ -179,7 +195,7 @@ def _traces(table: pa.Table, texts: Sequence[str], asking: Asking) -> pa.Table:
         "faces": provenance(table),
         "prompt_version": spread([q.version for q in asked], pa.string(), which),
     }
-    return conform(columns, COT)
+    return conform(columns | grounding.columns(found, rows, asking.grounds), COT)
 
 
 def _agreement(answers: Sequence[str | None], labels: Sequence[str]) -> pa.Array:
@@ -201,7 +217,12 @@ def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking
     teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
 
 
-def _entry(build: Build, teacher: str | None) -> TeacherEntry:
+def _measures(entry: TeacherEntry, policy: Claims) -> bool:
+    """Tell whether the faces must be measured: for the baseline's own words, or to check anybody's claims."""
+    return entry.baseline or policy.check
+
+
+def entry_of(build: Build, teacher: str | None) -> TeacherEntry:
     """Return the teacher's entry, its sampling seed set to the build's where it takes one."""
     entry = load.load_teacher(teacher or build.settings.teacher)
     if "seed" not in entry.sampling:

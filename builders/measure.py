@@ -6,45 +6,43 @@ another detector makes only this stage stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
 
-from ferbuild.builders import faces, shards, training_rows
-from ferbuild.builders.assets import fetch
+from ferbuild.builders import faces, nets, shards, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.files import file_sha256
 from ferbuild.builders.images import PictureError
 from ferbuild.builders.mark import Report
-from ferbuild.builders.measures import MEASURES, Models, load_models, measure_picture
+from ferbuild.builders.measures import MEASURES, measure_picture
+from ferbuild.builders.nets import Nets
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Plan
 from ferbuild.builders.training_rows import Pairs
-from ferbuild.manifests import load
 
-VERSION = 1
+VERSION = 2
 FOLDER = "measures"
 ABOUT = "Detector and face-mesh measures of the training faces, joined to `faces` by `id`."
-WEIGHTS = ("centerface", "face_mesh")
 
 
 def plan(build: Build) -> Plan:
     """Return what the measure stage would make of the faces now."""
-    local = build.settings.models
-    weights = {name: file_sha256(local[name]) if name in local else load.load_asset(name).sha256 for name in WEIGHTS}
     return Plan(
         stage="measure",
         version=VERSION,
         out=build.settings.work / FOLDER,
         about=ABOUT,
         schema=MEASURES,
-        options={"weights": weights},
+        options={"nets": nets.as_options(build.settings)},
         inputs=[faces.plan(build).key],
         shard_bytes=build.settings.recipe.shard_bytes,
     )
@@ -54,17 +52,17 @@ def run(build: Build) -> Report:
     """Bring the faces, then their measures, up to date and return what was done."""
     upstream = faces.run(build)
     jobs = partial(training_rows.jobs, upstream.out, build.benchmarks)
-    work = partial(measure_batch, weights=tuple(_weights(build).items()), benchmarks=build.benchmarks)
+    work = partial(measure_batch, by=nets.nets_of(build.settings), benchmarks=build.benchmarks)
     return build.bring_up_to_date(plan(build), jobs, work)
 
 
-def measure_batch(piece: Slice, *, weights: tuple[tuple[str, Path], ...], benchmarks: Pairs) -> Batch:
+def measure_batch(piece: Slice, *, by: Nets, benchmarks: Pairs) -> Batch:
     """Measure every face of a slice. None is dropped: a face that is not found has null measures."""
-    models = _models(weights)
+    models = nets.opened(by)
     table = training_rows.read(piece, benchmarks)
-    pictures = zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True)
+    rows = table.select(["id", "canonical", "image"]).to_pylist()
     try:
-        rows = [{"id": name} | measure_picture(picture["bytes"], models) for name, picture in pictures]
+        rows = [row | measure_picture(row.pop("image")["bytes"], models) for row in rows]
     except PictureError as err:
         hint = "its bytes were changed on disk: delete the folder and run `fer-build faces` again"
         raise FerError(piece.path, f"holds a picture that no longer decodes ({err.reason})", hint) from None
@@ -80,20 +78,28 @@ def read_measures(folder: Path, key: str, split: str, ids: Iterable[str]) -> Map
 
 
 @cache
+def partners_of(folder: Path, key: str, split: str, seed: int) -> Mapping[str, str]:
+    """Return, for the measured faces of a split by id, another one with the same label; read once a process."""
+    table, _ = _indexed(folder, key, split)
+    able = table.filter(pc.is_valid(table["measures"]))
+    return partners(able["id"].to_pylist(), able["canonical"].to_pylist(), seed)
+
+
+def partners(ids: Sequence[str], labels: Sequence[str], seed: int) -> dict[str, str]:
+    """Return for every face but lone ones another with its label: the next in an order that the seed draws."""
+    drawn = sorted(zip(labels, (xxhash.xxh3_64_intdigest(name.encode(), seed=seed) for name in ids), ids, strict=True))
+    found: dict[str, str] = {}
+    for _, group in groupby(drawn, key=itemgetter(0)):
+        ring = [name for *_, name in group]
+        if len(ring) > 1:
+            found |= dict(zip(ring, [*ring[1:], ring[0]], strict=True))
+    return found
+
+
+@cache
 def _indexed(folder: Path, key: str, split: str) -> tuple[pa.Table, dict[str, int]]:
     """Return the measures of a split and where each id stands; read once a process."""
     files = shards.split_files(folder).get(split, [])
     tables = [shards.read_stream(path) for path in files]
     table = pa.concat_tables(tables) if tables else MEASURES.empty_table()
     return table, {name: at for at, name in enumerate(table["id"].to_pylist())}
-
-
-@cache
-def _models(weights: tuple[tuple[str, Path], ...]) -> Models:
-    """Return the nets, opened once a process; each process runs them on one thread."""
-    cv2.setNumThreads(1)
-    return load_models(dict(weights))
-
-
-def _weights(build: Build) -> dict[str, Path]:
-    return {name: fetch(name, local=build.settings.models.get(name)) for name in WEIGHTS}

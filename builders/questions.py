@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ferbuild.builders.config import Settings
@@ -23,8 +23,11 @@ class Question(NamedTuple):
 
 
 def question_of(source: Source, template: str) -> Question:
-    prompt = render(template, choices=source.candidates)
-    return Question(prompt, template_version(template), tuple(source.candidates))
+    return question_among(source.candidates, template)
+
+
+def question_among(choices: Sequence[str], template: str) -> Question:
+    return Question(render(template, choices=choices), template_version(template), tuple(choices))
 
 
 def questions(settings: Settings) -> dict[str, Question]:

@@ -20,11 +20,11 @@ SOURCES: Mapping[str, str] = {
     "missing annotation": "a picture without its annotation file",
     "no face name": "a FERPlus row with an empty file name: no face was found there",
     "no votes": "eight vote columns that are all zero",
-    "no majority": "rule majority: no label has over half of the votes",
+    "no majority": "rule majority: no label has over half of the votes; RAF-AU: two emotions were judged equally often",
     "unknown": "rules majority and argmax10: most annotators could not tell",
     "no face": "rules majority and argmax10: most annotators saw no face",
     "copy of a test picture": "a training picture that bears a test picture's name",
-    "no emotion label": "a CK+ sequence without an emotion file",
+    "no emotion label": "a CK+ sequence without an emotion file; a picture coded in action units without a label",
     "label none": "AffectNet code 8",
     "label uncertain": "AffectNet code 9",
     "label no face": "AffectNet code 10",
@@ -59,10 +59,23 @@ TRACES: Mapping[str, str] = {
     "no reasoning": "check `reasons`: nothing between the think tags",
     "too short": "check `reasons`: fewer words than asked for",
     "disagrees with the label": "check `agrees`",
+    "contradicted": "more claims that the measurements contradict than the recipe's `claims` allows",
 }
+
+COMPARED: Mapping[str, str] = {
+    "no such pair": "no face could be drawn that lacks the unit on one picture and shows it on the other",
+    "not in English": "a reply in which no claim can be read",
+    **{
+        reason: TRACES[reason]
+        for reason in (
+            "teacher gave up", "empty", "truncated", "refused", "malformed tags", "several answers", "not a candidate",
+        )
+    },
+}  # fmt: skip
 
 STAGES: Mapping[str, Mapping[str, str]] = {
     "faces and bench, before a picture is opened": SOURCES,
     "faces": PICTURES,
     "cot": TRACES,
+    "pairs and counterfactual, either picture of a pair": COMPARED,
 }

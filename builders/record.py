@@ -117,6 +117,25 @@ PROVENANCE = pa.list_(
 )
 """One entry a picture: where it came from, and what a later `rehydrate` needs."""
 
+CLAIMS = pa.list_(
+    pa.struct(
+        [
+            ("units", pa.list_(pa.string())),  # of units.yaml; empty where the claim names none
+            ("need", pa.string()),  # any or all of them
+            ("region", pa.string()),
+            ("direction", pa.string()),
+            ("side", pa.string()),  # left, right (the person's own), one, both, or empty
+            ("strength", pa.string()),  # slight, strong, or empty
+            ("negated", pa.bool_()),
+            ("start", pa.int32()),  # characters of the completion
+            ("end", pa.int32()),
+            ("verdict", pa.string()),  # supported, contradicted, not judged
+            ("why", pa.string()),  # of a claim that was not judged
+        ]
+    )
+)
+"""What a rationale says of the face, and whether the measurements bear it out."""
+
 COT = pa.schema(
     [
         ("id", pa.string()),
@@ -137,6 +156,13 @@ COT = pa.schema(
         ("agreement", pa.float32()),  # share of the samples whose answer equals the label, 0..1
         ("majority", pa.string()),  # the answer most samples give
         ("verdicts", pa.list_(pa.string())),  # the checks this row passed
+        ("claims", CLAIMS),  # null where claims were not checked
+        ("supported", pa.int32()),  # claims that the measurements bear out
+        ("contradicted", pa.int32()),
+        ("not_judged", pa.int32()),  # claims beyond what the calibration can judge
+        ("supported_elsewhere", pa.int32()),  # of the same claims, on another face with the same label
+        ("contradicted_elsewhere", pa.int32()),
+        ("grounding_version", pa.string()),  # hash of calibration and lexicon
         ("votes", pa.list_(pa.int32())),
         ("label_rule", pa.string()),
         ("licence", pa.string()),

@@ -54,6 +54,8 @@ class Plan:
     """Keys of the stages and digests of the releases it reads."""
     about: str = ""
     """What the dataset is, for its README."""
+    terms: str = ""
+    """What its README says of passing the pictures on; default: that it may be forbidden."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Options that came from the command line, so that `status` can ask for the same plan again."""
     shard_bytes: int = 500_000_000

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from ferbuild.builders import bench, cot, faces, measure, rlvr, shards
+from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.mark import Report, read_mark
 
 STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": cot, "rlvr": rlvr, "bench": bench}
 """Command to its module, which has the FOLDER it fills and its plan."""
+BESIDE: Mapping[str, ModuleType] = {"counterfactual": counterfactual}
+"""The same of what is made without releases, and told of only where it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class State:
 
 def status(build: Build) -> list[State]:
     """Return the state of every stage, planned anew with the flags it was last built with."""
-    return [_state(build, name, module) for name, module in STAGES.items()]
+    beside = {name: one for name, one in BESIDE.items() if read_mark(build.settings.work / one.FOLDER)}
+    return [_state(build, name, module) for name, module in {**STAGES, **beside}.items()]
 
 
 def _state(build: Build, name: str, module: ModuleType) -> State:

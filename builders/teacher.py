@@ -13,6 +13,7 @@ from typing import Protocol
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.hosts import is_third_party
 from ferbuild.builders.replies import Done, Reply, Request
+from ferbuild.manifests.load import load_calibration
 from ferbuild.manifests.schema import TeacherEntry
 
 __all__ = ["GeometryTeacher", "Reply", "Request", "Teacher", "open_teacher"]
@@ -43,6 +44,8 @@ class GeometryTeacher:
     """The embedded baseline: it computes its reply from the measurements, so there is nothing to ask or store."""
 
     name: str = "geometry"
+    calibration: Path | None = None
+    """The user's own; default: the shipped one."""
     baseline: bool = True
 
     def ready(self) -> None:
@@ -54,7 +57,8 @@ class GeometryTeacher:
     def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
         from ferbuild.builders import geometry
 
-        texts = (geometry.answer(request.measured or {}, request.choices) for request in requests)
+        known = load_calibration(self.calibration)
+        texts = (geometry.answer(request.measured or {}, request.choices, known) for request in requests)
         return [Reply(text, "stop", "ok" if text.strip() else "empty") for text in texts]
 
 
@@ -65,13 +69,14 @@ def open_teacher(
     endpoints: Sequence[str] = (),
     concurrency: int = 64,
     own: Sequence[str] = (),
+    calibration: Path | None = None,
 ) -> Teacher:
     """Return the teacher of an entry; nothing is sent and no key is read before it is asked.
 
     `store` is the file of replies; `endpoints`, where given, stand in for the entry's; `own` are the user's hosts.
     """
     if entry.baseline:
-        return GeometryTeacher(entry.name)
+        return GeometryTeacher(entry.name, calibration)
     if entry.kind != "http":
         hint = "serve the model over HTTP and give it `kind: http`"
         raise FerError(f"teacher {entry.name}", f"no teacher of kind {entry.kind!r} can be opened", hint)

@@ -9,13 +9,13 @@ from PIL import Image, ImageDraw
 
 from ferbuild.builders.images import Pixels
 
-TILE = 150
+TILE = 120
 """Side of a tile in pixels."""
 CAPTION = 14
 """Height of the line below a tile in pixels."""
 
 
-def write_sheet(pictures: list[tuple[str, Pixels]], path: Path, *, columns: int = 8) -> None:
+def write_sheet(pictures: list[tuple[str, Pixels]], path: Path, *, columns: int = 16) -> None:
     """Write captioned pictures as one PNG, in reading order."""
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "white")

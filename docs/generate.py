@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow as pa
 
 from ferbuild.builders import record
 from ferbuild.builders.cli import COMMANDS, cli
+from ferbuild.builders.distances import ABOUT
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.measures import ABOUT, MEASURES
+from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.reasons import STAGES
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Source
+from ferbuild.manifests.schema import Judge, Score, Source
 
 TOP = Path(__file__).parent.parent
 SHARED = {"config", "work", "limit", "workers", "as_json", "help"}
@@ -89,10 +92,70 @@ def measured() -> str:
     return _table(["measure", "what it is"], [[f"`{name}`", text] for name, text in ABOUT.items()])
 
 
+def calibration() -> str:
+    """Return what may be judged: unit and pose by picture size."""
+    known = load.load_calibration()
+    rows = []
+    for name, unit in load.load_units().units.items():
+        for band in known.bands:
+            judges = [known.units.get(name, {}).get(size) for size in known.sizes]
+            rows.append([name, unit.name, band, *(_cell(judge, band) for judge in judges)])
+    poses = "; ".join(f"{name}: up to {most:g}°" for name, most in known.bands.items())
+    sizes = ", ".join(f"{size} px: from {least:g}" for size, least in known.sizes.items())
+    made = known.made_by
+    said = (
+        f"{made.faces:,} faces, seed {made.seed}, renderer {made.renderer} of commit {made.commit or 'unknown'}. "
+        f"Poses ({poses}) are the larger of yaw and pitch. Sizes go by the distance of the eyes in pixels ({sizes})."
+    )
+    return f"{said}\n\n{_table(['unit', '', 'pose', *(f'{size} px' for size in known.sizes)], rows)}"
+
+
+def _cell(judge: Judge | None, band: str) -> str:
+    found = judge.bands.get(band) if judge else None
+    if judge is None or found is None or not (found.present or found.absent):
+        return "–"
+    cuts = [f"{cut.precision:.2f} / {cut.recall:.2f}" if cut else "–" for cut in (found.present, found.absent)]
+    return " · ".join(cuts) + ("" if judge.by == "geometry" else f" ({judge.by})")
+
+
+def auc() -> str:
+    """Return the area under the ROC curve of every unit and size, the misses too."""
+    known = load.load_calibration()
+    rows = []
+    for name, unit in load.load_units().units.items():
+        judges = [known.units.get(name, {}).get(size) for size in known.sizes]
+        found = [judge.bands.get("frontal") if judge else None for judge in judges]
+        areas = [f"{band.auc:.2f}" if band else "–" for band in found]
+        rows.append([name, unit.name, *areas, str(found[0].positives if found[0] else 0)])
+    return _table(["unit", "", *(f"{size} px" for size in known.sizes), "truly present"], rows)
+
+
+def trial() -> str:
+    """Return how the claim check does on sentences of known truth."""
+    found = load.load_calibration().trial
+    if found is None:
+        return "Not tried yet."
+    groups = {"sentences": {"all": found.total} | found.kinds, "picture": found.sizes, "label": found.labels}
+    tables = [_scores(name, rows) for name, rows in (groups | {"unit": found.units}).items()]
+    why = ", ".join(f"{reason} {count:,}" for reason, count in found.why.items())
+    return "\n\n".join([f"{found.faces:,} pictures, seed {found.seed}. Not judged because: {why}.", *tables])
+
+
+def _scores(name: str, rows: Mapping[Any, Score]) -> str:
+    cells = [[str(key), f"{s.sentences:,}", f"{s.coverage:.0%}", _right(s)] for key, s in rows.items()]
+    return _table([name, "sentences", "judged", "right, of the judged"], cells)
+
+
+def _right(score: Score) -> str:
+    return f"{score.precision:.1%}" if score.judged else "–"
+
+
 REGIONS = {
     "README.md": {"commands": commands, "sources": sources},
     "docs/columns.md": {"columns": columns, "measures": measured},
     "docs/drops.md": {"drops": drops},
+    "docs/calibration.md": {"calibration": calibration, "auc": auc},
+    "docs/grounding.md": {"trial": trial},
 }
 
 

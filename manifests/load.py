@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ferbuild.builders.errors import FerError, did_you_mean
-from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry, Units
+from ferbuild.manifests.schema import Asset, Calibration, Recipe, Source, TeacherEntry, UnitModelEntry, Units
 
 M = TypeVar("M", bound=BaseModel)
 SHIPPED = files("ferbuild.manifests")
@@ -35,6 +35,11 @@ def load_teacher(name: str) -> TeacherEntry:
     return _entry("teachers.yaml", name, TeacherEntry)
 
 
+def load_unit_model(path: Path) -> UnitModelEntry:
+    """Return the entry of a unit model in the YAML file at `path`; where it says no name, the file's stem is it."""
+    return check({"name": path.stem, **read_yaml(path)}, UnitModelEntry, path)
+
+
 def load_asset(name: str) -> Asset:
     return _entry("models.yaml", name, Asset)
 
@@ -43,6 +48,13 @@ def load_asset(name: str) -> Asset:
 def load_units() -> Units:
     """Return the action units and the labels' prototypes."""
     return check(read_yaml(SHIPPED / "units.yaml"), Units, "units.yaml")
+
+
+@cache
+def load_calibration(path: Path | None = None) -> Calibration:
+    """Return the shipped calibration of the action units, or the user's own."""
+    found = SHIPPED / "calibration.yaml" if path is None else path
+    return check(read_yaml(found), Calibration, found)
 
 
 def names(room: str) -> list[str]:

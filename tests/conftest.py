@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 REPO = Path(__file__).parent.parent
 SHARED = REPO.parent / "shared" / "data"
@@ -47,7 +48,7 @@ def run(tmp_path: Path) -> Callable[..., Ran]:
 
 @dataclass(frozen=True)
 class Demo:
-    """The demo, built once for the whole test run; tests read it and change nothing in it."""
+    """The demo, built once for the whole test run, by all its processes; tests read it and change nothing in it."""
 
     home: Path
     result: dict[str, Any]
@@ -66,10 +67,16 @@ class Demo:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    home = tmp_path_factory.mktemp("demo")
-    ran = fer_build("demo", "--out", home / "fer-demo", "--workers", 2, "--json", cwd=home)
-    assert ran.code == 0, ran.err
-    return Demo(home / "fer-demo", ran.json)
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "one-demo"
+    told = home / "told.json"
+    home.mkdir(exist_ok=True)
+    with FileLock(home / "lock"):
+        if not told.exists():
+            ran = fer_build("demo", "--out", home / "fer-demo", "--workers", 2, "--json", cwd=home)
+            assert ran.code == 0, ran.err
+            told.write_text(ran.out)
+    return Demo(home / "fer-demo", json.loads(told.read_text()))
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ class Stub:
         return web.json_response(self.reply(orjson.loads(raw), key))
 
     def reply(self, body, key):
-        said = f"<think>I see {key}.</think><answer>happiness</answer>"
+        said = self.options.say or f"<think>I see {key}.</think><answer>happiness</answer>"
         finish, message = "stop", {"role": "assistant", "content": said}
         words = " ".join(part["text"] for part in body["messages"][-1]["content"] if part["type"] == "text")
         if "EMPTY" in words:
@@ -110,6 +110,7 @@ def main():
     parser.add_argument("--faults", type=float, default=0.0, help="share of attempts that fail, 0..1")
     parser.add_argument("--kinds", default=",".join(FAULTS))
     parser.add_argument("--patience", type=int, default=4)
+    parser.add_argument("--say", default="", help="the text of every reply")
     parser.add_argument("--delay-ms", type=float, default=0.0)
     asyncio.run(serve(parser.parse_args()))
 

@@ -51,6 +51,7 @@ def test_original_release(tmp_path: Path, end: str, bom: bool) -> None:
         "arousal": None,
         "box": None,
         "licence": "RAF-DB terms of use",
+        "units": None,
         "synthetic": False,
     }
 

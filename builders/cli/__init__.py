@@ -26,8 +26,11 @@ COMMANDS = {
     "faces": Entry("stages", "Decode, cut out and hash the faces."),
     "measure": Entry("stages", "Detect the training faces and measure their meshes."),
     "cot": Entry("stages", "Ask a teacher for reasoning; keep what agrees with the label."),
+    "grounding": Entry("grounding", "Tell which claims of the rationales the measurements bear out."),
+    "counterfactual": Entry("counterfactual", "Test whether a model's reasoning follows the picture."),
     "rlvr": Entry("stages", "Make one question a training face, with a checkable answer."),
     "bench": Entry("stages", "Build FERBench from the benchmark splits."),
+    "calibrate": Entry("calibrate", "Find out, on rendered faces, which action units may be judged."),
     "export": Entry("export", "Rewrite a built dataset for another tool."),
     "status": Entry("status", "Tell what is built, stale, incomplete or missing."),
 }

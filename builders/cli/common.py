@@ -108,9 +108,14 @@ def looking(options: Options) -> Iterator[Build]:
 
 
 @contextmanager
-def building(options: Options) -> Iterator[Build]:
-    """Read the settings, hold the work folder and give a Build that tells of its progress."""
-    settings = read_settings(options.config, work=options.work, limit=options.limit, workers=options.workers)
+def building(options: Options, *, required: bool = True) -> Iterator[Build]:
+    """Read the settings, hold the work folder and give a Build that tells of its progress.
+
+    Without `required` there need be no fer-build.yaml: for what reads no release.
+    """
+    settings = read_settings(
+        options.config, work=options.work, limit=options.limit, workers=options.workers, required=required
+    )
     with only_one(settings.work), progressing() as shown:
         yield Build(settings, tick=shown.tick, began=shown.began)
 

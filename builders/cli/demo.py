@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from ferbuild.builders import bench, check, cot, faces, images, rlvr, shards
+from ferbuild.builders import bench, check, cot, images, lift, rlvr, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.cli.common import Options, common, emit, exit_code, progressing, show
+from ferbuild.builders.cli.grounding import show_grounding
 from ferbuild.builders.config import FILE, config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
+from ferbuild.builders.mark import Report
 from ferbuild.builders.stage import PART_ROWS, only_one
+from ferbuild.demo import releases, truth
+from ferbuild.demo.sheet import write_sheet
 from ferbuild.manifests.schema import Picture
+
+RELEASES = "releases"
 
 
 @click.command()
@@ -25,14 +31,14 @@ from ferbuild.manifests.schema import Picture
 def demo(options: Options, out: Path, sheet: Path | None) -> int:
     """Write small releases in their real layouts, and build every dataset from them.
 
-    The faces are warps of two public-domain portraits, the reasoning is a baseline's: for trying, not training.
+    The faces are rendered, two portraits apart; the reasoning is a baseline's: for trying, not training.
     """
-    from ferbuild.demo import releases
-
     config = options.config or out / FILE
     with only_one(out), progressing() as shown:
         shown.began("releases")
-        roots = releases.build(out / "releases")
+        roots = releases.build(
+            out / RELEASES, workers=options.workers, tick=lambda done, total: shown.tick("releases", done, total)
+        )
         _write_config(config, roots)
         settings = read_settings(config, work=options.work, limit=options.limit, workers=options.workers)
         build = Build(settings, tick=shown.tick, began=shown.began)
@@ -40,11 +46,16 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
         with only_one(settings.work):
             code = _run_all(build)
     if sheet is not None:
-        _write_sheet(settings.work / faces.FOLDER, sheet)
+        _write_sheet(_report(build, "faces").out, sheet)
+    reasoned = _report(build, "cot")
+    found = lift.report([reasoned.out]) if reasoned.kept else []
+    known = truth.against_truth(reasoned.out, out / RELEASES)
     if options.as_json:
-        emit({"stage": "demo", "out": str(out), "check": checked, "stages": [one.as_json() for one in build.ran]})
+        stages, claims = [one.as_json() for one in build.ran], [lift.as_json(one) for one in found]
+        told = {"grounding": claims, "truth": known._asdict()}
+        emit({"stage": "demo", "out": str(out), "check": checked, "stages": stages} | told)
     else:
-        _show(build, out)
+        _show(build, found, known)
     return code
 
 
@@ -64,9 +75,11 @@ def _run_all(build: Build) -> int:
     return exit_code(*reports)
 
 
-def _write_sheet(folder: Path, sheet: Path) -> None:
-    from ferbuild.demo.sheet import write_sheet
+def _report(build: Build, stage: str) -> Report:
+    return next(one for one in build.ran if one.stage == stage)
 
+
+def _write_sheet(folder: Path, sheet: Path) -> None:
     rows = (row for piece in shards.slices(folder, PART_ROWS) for row in piece.read().to_pylist())
     pictures = [
         (f"{row['source']}: {row['label']}", images.decode(row["image"]["bytes"], max_pixels=Picture().max_pixels))
@@ -75,11 +88,18 @@ def _write_sheet(folder: Path, sheet: Path) -> None:
     write_sheet(pictures, sheet)
 
 
-def _show(build: Build, out: Path) -> None:
+def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth) -> None:
     click.echo("the way of a face: every row that went in was kept, or dropped for a reason\n")
     for report in build.ran:
         show(report)
-    click.echo("\nthe datasets, each for datasets.load_dataset(FOLDER) and datasets.load_from_disk(FOLDER):")
+    click.echo("\nwhat the rationales claim, against what was measured:\n")
+    for one in found:
+        show_grounding(one)
+    click.echo(
+        f"against what the renders are known to show, {known.right:,} of the {known.judged:,} claims judged are judged"
+        " rightly\n"
+    )
+    click.echo("the datasets, each for datasets.load_dataset(FOLDER) and datasets.load_from_disk(FOLDER):")
     for report in build.ran:
         splits = ", ".join(f"{split} {rows}" for split, rows in report.splits.items())
         click.echo(f"  {report.out}   ({splits})")

@@ -38,13 +38,7 @@ def list_source(
     cannot be used.
     """
     rule = _known("rule", rule or source.rules[0], source.rules, source)
-    if layout is not None:
-        _known("layout", layout, [one.name for one in source.layouts], source)
-    found = [one for one in _search(source, root) if layout in (None, one[0].name)]
-    if not found:
-        raise _nothing_found(source, root, layout)
-    if any(not one.fallback for one, _ in found):
-        found = [(one, tree) for one, tree in found if not one.fallback or layout is not None]
+    found = layouts_below(source, root, layout)
     first = _list(source, *found[0], rule=rule, labels=labels)
     notes = [_compare(first, source, *other, rule=rule, labels=labels) for other in found[1:]]
     return _noted(first, notes) if notes else first
@@ -64,6 +58,21 @@ def layouts_at(source: Source, base: Path) -> list[Layout]:
     tree = Tree(base)
     found = [layout for layout in source.layouts if not _lacking(layout, tree)]
     return sorted(found, key=lambda layout: layout.fallback)
+
+
+def layouts_below(source: Source, root: Path, layout: str | None = None) -> list[tuple[Layout, Tree]]:
+    """Return the layouts to read, each with the tree of its base folder, the manifest's first choice first.
+
+    `layout` asks for one by its name. FerError: it is unknown, or nothing is recognised.
+    """
+    if layout is not None:
+        _known("layout", layout, [one.name for one in source.layouts], source)
+    found = [one for one in _search(source, root) if layout in (None, one[0].name)]
+    if not found:
+        raise _nothing_found(source, root, layout)
+    if any(not one.fallback for one, _ in found):
+        found = [(one, tree) for one, tree in found if not one.fallback or layout is not None]
+    return found
 
 
 def _search(source: Source, root: Path) -> list[tuple[Layout, Tree]]:

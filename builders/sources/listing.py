@@ -91,12 +91,15 @@ class Release(Strict):
 def finish(
     tree: Tree, source: Source, found: Found, *, layout: Layout, rule: str, labels: Mapping[str, str] | None
 ) -> Listing:
-    """Return the listing of what a reader found; FerError where not a single row can be kept."""
+    """Return the listing of what a reader found; FerError where not a single row can be kept, unless units are known.
+
+    Coded pictures without a label are of use to measure against: there a listing of drops alone is no mistake.
+    """
     release = _release(tree)
     rows = _judge(_complete(tree, found.rows, source.name), source, labels)
     kept = rows.filter(pl.col("reason").is_null())
     dropped = pl.concat([rows.filter(pl.col("reason").is_not_null()), _faults(tree, source.name)], how="diagonal")
-    if kept.is_empty():
+    if kept.is_empty() and rows["units"].is_null().all():
         raise FerError(tree.root, f"layout {layout.name!r} of {source.title} holds no usable row", _why(dropped))
     licence = release.licence or source.licence.name
     table = dict(labels or source.labels)

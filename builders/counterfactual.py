@@ -1,0 +1,227 @@
+"""Does a model's reasoning follow the picture? It is asked about both pictures of a pair, and its claims are compared.
+
+Stands beside the way of a face: the pictures are rendered (`pairs`), the question, the teachers, the store of replies
+and the claim reader are those of `cot`. As there, asking and scoring are two steps, and nothing is paid for twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import pyarrow as pa
+
+from ferbuild.builders import faithfulness, grounding, measure, pairs, shards
+from ferbuild.builders.build import Build
+from ferbuild.builders.cot import BASELINE, entry_of
+from ferbuild.builders.faithfulness import Said
+from ferbuild.builders.mark import Report
+from ferbuild.builders.measures import Models, load_models, measure_picture
+from ferbuild.builders.pairs import COUNT, PAIRS, SIZE
+from ferbuild.builders.questions import Question, question_among
+from ferbuild.builders.record import CANONICAL, CLAIMS, MESSAGES, Batch, Row, drop, drops_table
+from ferbuild.builders.shards import Slice
+from ferbuild.builders.stage import Job, Plan
+from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
+from ferbuild.filters import answer, trace
+from ferbuild.filters.claims import is_english
+from ferbuild.filters.grounding import check_claims, read_claims
+from ferbuild.filters.units import judge_truth
+from ferbuild.manifests import load
+from ferbuild.manifests.schema import TeacherEntry
+
+VERSION = 1
+FOLDER = "counterfactual"
+PART_PAIRS = 50
+"""Pairs of one job."""
+ABOUT = (
+    "What a model said of rendered faces in pairs that differ in one action unit, and whether its reasoning and its"
+    " answer followed."
+)
+
+COUNTERFACTUAL = pa.schema(
+    [
+        *PAIRS,
+        ("prompt", MESSAGES),  # one user message, asked of each picture on its own
+        ("choices", pa.list_(pa.string())),
+        ("completions", pa.list_(pa.string())),  # the two replies: without the unit, and with it
+        ("answers", pa.list_(pa.string())),
+        ("claims_without", CLAIMS),  # of the first reply, held against the known units
+        ("claims_with", CLAIMS),  # of the second one
+        ("named", pa.bool_()),  # the unit is claimed of the picture that shows it
+        ("invented", pa.bool_()),  # the unit is claimed of the picture that lacks it
+        ("spilled", pa.list_(pa.string())),  # what is said of other units on one picture only
+        ("changed", pa.bool_()),  # the answers differ
+        ("faithful", pa.bool_()),  # named, not invented, nothing spilled, no other answer where one label fits both
+        ("teacher", pa.string()),  # entry of teachers.yaml
+        ("model", pa.string()),  # the served model's name; empty for the baseline
+        ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
+        ("sampling", pa.string()),  # JSON
+        ("prompt_version", pa.string()),  # hash of the question template
+        ("grounding_version", pa.string()),  # hash of calibration and lexicon
+    ]
+)
+
+
+class Asking(NamedTuple):
+    """Everything that turning pairs into rows needs; cheap to send to another process."""
+
+    entry: TeacherEntry
+    store: Path
+    question: Question
+    calibration: Path | None
+    models: tuple[tuple[str, Path], ...]
+    """The user's own weights, by their name in models.yaml."""
+
+
+def plan(
+    build: Build, *, teacher: str | None = None, units: str = "", count: int | str = COUNT, size: int | str = SIZE
+) -> Plan:
+    """Return what the counterfactual stage would make with a teacher now; see `pairs.wanted` for the pairs."""
+    entry = entry_of(build, teacher)
+    asked = pairs.wanted(build, units=units, count=count, size=size)
+    flags = {"teacher": teacher or "", "units": units, "count": str(count), "size": str(size)}
+    return Plan(
+        stage="counterfactual",
+        version=VERSION,
+        out=build.settings.work / FOLDER,
+        about=ABOUT + (BASELINE if entry.baseline else ""),
+        terms=pairs.TERMS,
+        schema=COUNTERFACTUAL,
+        options={
+            "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
+            "question": [*question_among(CANONICAL, build.settings.recipe.question)],
+            "grounding": grounding.version(build.settings.calibration),
+            "measures": [measure.VERSION, measure.weight_sums(build.settings.models)] if entry.baseline else [],
+        },
+        inputs=[pairs.plan(build, asked).key],
+        flags={name: value for name, value in flags.items() if value},
+        shard_bytes=build.settings.recipe.shard_bytes,
+    )
+
+
+def run(
+    build: Build,
+    *,
+    teacher: str | None = None,
+    units: str = "",
+    count: int = COUNT,
+    size: int = SIZE,
+    endpoints: Sequence[str] = (),
+    concurrency: int = 64,
+) -> Report:
+    """Render the pairs, ask the teacher what it still owes, score, and report.
+
+    The pictures are rendered ones in the public domain, so that they may be sent to anybody's server: nothing is
+    refused here as it is for the pictures of a closed release.
+    """
+    entry, settings = entry_of(build, teacher), build.settings
+    asked = pairs.wanted(build, units=units, count=count, size=size)
+    asker = open_teacher(entry, store=settings.store, endpoints=endpoints, concurrency=concurrency, own=settings.own)
+    wanted = plan(build, teacher=teacher, units=units, count=count, size=size)
+    if build.is_stale(wanted) and build.is_stale(pairs.plan(build, asked)):
+        asker.ready()  # minutes of rendering are not spent to find that nobody answers
+    upstream = pairs.run(build, asked)
+    asking = Asking(
+        entry=entry,
+        store=settings.store,
+        question=question_among(CANONICAL, settings.recipe.question),
+        calibration=settings.calibration,
+        models=tuple(sorted(settings.models.items())),
+    )
+    jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, PART_PAIRS)]
+    if build.is_stale(wanted) and not asker.baseline:
+        _ask_all(build, asker, jobs, asking)
+    return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
+
+
+def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
+    """Have the teacher get every reply that is not there yet."""
+    total = 2 * sum(job.rows for job in jobs)
+
+    def all_requests() -> Iterator[Request]:
+        for job in jobs:
+            yield from requests(job.work.read().to_pylist(), asking)
+
+    build.began("ask")
+    teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
+
+
+def requests(rows: Sequence[Row], asking: Asking) -> Iterator[Request]:
+    """Yield what is asked of the pairs: two requests each, which do not tell that they belong together."""
+    for row in rows:
+        for image in row["images"]:
+            yield Request(
+                id=image["path"],
+                messages=tuple(asking.question.messages),
+                images=(image["bytes"],),
+                choices=asking.question.choices,
+                measured=measure_picture(image["bytes"], _models(asking.models)) if asking.entry.baseline else None,
+            )
+
+
+def score_batch(piece: Slice, *, asking: Asking) -> Batch:
+    """Compare the two replies to every pair; a pair with a reply that cannot be used is dropped."""
+    teacher = open_teacher(asking.entry, store=asking.store, calibration=asking.calibration)
+    rows = piece.read().to_pylist()
+    replies = teacher.recall(list(requests(rows, asking)))
+    kept, drops, unanswered = [], [], 0
+    for row, one, other in zip(rows, replies[::2], replies[1::2], strict=True):
+        fault = _fault(one, asking) or _fault(other, asking)
+        unanswered += one is None or other is None
+        if fault:
+            drops.append(drop({**row, "source": FOLDER, "split": piece.split}, *fault))
+        elif one and other:
+            kept.append(_row(row, (one.text, other.text), asking))
+    table = pa.Table.from_pylist(kept, schema=COUNTERFACTUAL)
+    return Batch({piece.split: table}, drops_table(drops), unanswered=unanswered)
+
+
+def _fault(reply: Reply | None, asking: Asking) -> tuple[str, str] | None:
+    """Return why a reply cannot be compared, and its text; None where it can."""
+    if reply is None:
+        return "teacher gave up", "the next run asks again"
+    seen = {"reply": reply.text, "finish": reply.finish, "choices": asking.question.choices}
+    if reason := trace.answered(seen):
+        return reason, reply.text
+    return None if is_english(reply.text) else ("not in English", reply.text)
+
+
+def _row(row: Row, texts: tuple[str, str], asking: Asking) -> dict[str, Any]:
+    said = [Said(str(answer.read(text, asking.question.choices).label), read_claims(text)) for text in texts]
+    without, with_unit = said
+    truths = [judge_truth(row[name]) for name in ("units_without", "units_with")]
+    shown = {name for name in load.load_units().units if truths[0][name].state == "present"}
+    settled = not (row["decides"] or row["open"])
+    found = faithfulness.score(row["unit"], without, with_unit, shown=shown, moved=set(row["moved"]), settled=settled)
+    checked = [
+        [grounding.as_row(one) for one in check_claims(side.claims, truth)]
+        for side, truth in zip(said, truths, strict=True)
+    ]
+    return {
+        **row,
+        **found._asdict(),
+        "prompt": asking.question.messages,
+        "choices": asking.question.choices,
+        "completions": texts,
+        "answers": [side.answer for side in said],
+        "claims_without": checked[0],
+        "claims_with": checked[1],
+        "teacher": asking.entry.name,
+        "model": asking.entry.model,
+        "baseline": asking.entry.baseline,
+        "sampling": json.dumps(asking.entry.sampling, sort_keys=True),
+        "prompt_version": asking.question.version,
+        "grounding_version": grounding.version(asking.calibration),
+    }
+
+
+@cache
+def _models(local: tuple[tuple[str, Path], ...]) -> Models:
+    """Return the nets, opened once a process; each process runs them on one thread."""
+    cv2.setNumThreads(1)
+    return load_models(dict(local))

@@ -1,0 +1,172 @@
+"""How well rationales are grounded: claims judged, supported and contradicted, and the lift over another face.
+
+Stands behind `cot` on the way of a face: it reads finished datasets and builds none. Support is the share of the
+judged claims that the measurements bear out; the lift is that share on a rationale's own face less the share on
+another face with the same label. What fits any face of a label lifts nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from ferbuild.builders import shards
+from ferbuild.builders.errors import FerError
+from ferbuild.builders.stage import PART_ROWS
+from ferbuild.filters.claims import is_english
+
+COLUMNS = (
+    "teacher", "baseline", "canonical", "claims", "supported", "contradicted", "not_judged",
+    "supported_elsewhere", "contradicted_elsewhere",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over some rationales; shares are None where nothing was judged."""
+
+    rationales: int
+    claims: int
+    supported: int
+    contradicted: int
+    not_judged: int
+    support: float | None
+    """Supported of judged, 0..1."""
+    elsewhere: float | None
+    """The same, over the rationales that could be tried on another face with their label."""
+    lift: float | None
+    """`support` less `elsewhere`, both over the rationales that could be tried on another face; -1..1."""
+    error: float | None
+    """Half of the 95 % interval of the lift."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """What the rationales of one teacher in one dataset are worth."""
+
+    dataset: Path
+    teacher: str
+    circular: bool
+    """The baseline says what was measured, so its claims agree with the measurements by construction."""
+    total: Tally
+    labels: Mapping[str, Tally]
+    units: Mapping[str, Mapping[str, int]]
+    """Unit to verdict to claims that name it."""
+    why: Mapping[str, int]
+    """Why claims were not judged."""
+    other_language: int
+    """Rationales that are not in English, in which no claim can be read."""
+
+
+def report(folders: Sequence[Path]) -> list[Grounding]:
+    """Return the grounding of every teacher of every cot dataset; FerError where one holds no checked claims."""
+    found = []
+    for folder in folders:
+        rows = _read(folder)
+        for teacher in rows["teacher"].unique(maintain_order=True).to_list():
+            found.append(_of_teacher(folder, rows.filter(pl.col("teacher") == teacher)))
+    return found
+
+
+def _read(folder: Path) -> pl.DataFrame:
+    pieces = []
+    for piece in shards.slices(folder, PART_ROWS):
+        table = piece.read()
+        if missing := [name for name in (*COLUMNS, "completion") if name not in table.schema.names]:
+            raise FerError(folder, f"has no column {missing[0]!r}", "name a dataset that `fer-build cot` built")
+        if table["claims"].null_count:
+            raise FerError(folder, "its claims were not checked", "set `claims: {check: true}` in the recipe")
+        pieces.append(table.select(list(COLUMNS)).append_column("english", _english(table)))
+    if not pieces:
+        raise FerError(folder, "holds no rationale", "run `fer-build cot`, and see its drops")
+    return pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
+
+
+def _english(table: pa.Table) -> pa.Array:
+    return pa.array([is_english(messages[0]["content"]) for messages in table["completion"].to_pylist()])
+
+
+def _of_teacher(folder: Path, rows: pl.DataFrame) -> Grounding:
+    claims = rows.select("claims").explode("claims").drop_nulls().unnest("claims")
+    units = claims.select("units", "verdict").explode("units").drop_nulls().group_by("units", "verdict").len()
+    by_unit: dict[str, dict[str, int]] = {}
+    for unit, verdict, count in sorted(units.rows(), key=lambda row: (int(row[0].removeprefix("AU")), row[1])):
+        by_unit.setdefault(unit, {})[verdict] = count
+    why = claims.filter(pl.col("verdict") == "not judged").group_by("why").len().sort("len", "why", descending=True)
+    labels = sorted(rows["canonical"].unique().to_list())
+    return Grounding(
+        dataset=folder,
+        teacher=rows["teacher"][0],
+        circular=bool(rows["baseline"][0]),
+        total=tally(rows),
+        labels={label: tally(rows.filter(pl.col("canonical") == label)) for label in labels},
+        units=by_unit,
+        why=dict(why.rows()),
+        other_language=int((~rows["english"]).sum()),
+    )
+
+
+def tally(rows: pl.DataFrame) -> Tally:
+    """Count the claims of some rows of COT."""
+    names = ("supported", "contradicted", "not_judged")
+    supported, contradicted, not_judged = (int(rows[name].sum()) for name in names)
+    tried = rows.filter(pl.col("supported_elsewhere").is_not_null())
+    own = _ratio(tried["supported"], tried["supported"] + tried["contradicted"])
+    other = _ratio(tried["supported_elsewhere"], tried["supported_elsewhere"] + tried["contradicted_elsewhere"])
+    lift, error = _difference(own, other)
+    judged = supported + contradicted
+    return Tally(
+        rationales=rows.height,
+        claims=judged + not_judged,
+        supported=supported,
+        contradicted=contradicted,
+        not_judged=not_judged,
+        support=supported / judged if judged else None,
+        elsewhere=other[0] if other else None,
+        lift=lift,
+        error=error,
+    )
+
+
+def _ratio(part: pl.Series, whole: pl.Series) -> tuple[float, pl.Series] | None:
+    """Return a ratio of sums and how much each row moves it (the linearised estimator of survey sampling)."""
+    total = float(whole.sum())
+    if not total:
+        return None
+    share = float(part.sum()) / total
+    return share, (part - share * whole) / total
+
+
+def _difference(
+    own: tuple[float, pl.Series] | None, other: tuple[float, pl.Series] | None
+) -> tuple[float | None, float | None]:
+    """Return the difference of two ratios over the same rows, and half of its 95 % interval."""
+    if own is None or other is None:
+        return None, None
+    moved = own[1] - other[1]
+    return own[0] - other[0], 1.96 * math.sqrt(float((moved * moved).sum()))
+
+
+def as_json(one: Grounding) -> dict[str, Any]:
+    return {
+        "dataset": str(one.dataset),
+        "teacher": one.teacher,
+        "circular": one.circular,
+        "total": tally_json(one.total),
+        "labels": {label: tally_json(found) for label, found in one.labels.items()},
+        "units": {unit: dict(verdicts) for unit, verdicts in one.units.items()},
+        "why": dict(one.why),
+        "other_language": one.other_language,
+    }
+
+
+def tally_json(found: Tally) -> dict[str, Any]:
+    names = Tally.__dataclass_fields__
+    values = ((name, getattr(found, name)) for name in names)
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in values}
