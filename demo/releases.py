@@ -45,7 +45,7 @@ class Fate(NamedTuple):
     listing_drops: dict[str, int]
     faces_drops: dict[str, int]
     faceless: int = 0
-    """Kept rows whose picture holds no face, which only measuring finds out."""
+    """Kept rows whose picture is no face but cloth, which only measuring finds out."""
 
     @property
     def kept(self) -> int:
@@ -83,7 +83,7 @@ EXPECTED: dict[str, dict[str, Fate]] = {
         "validation": Fate(14, {}, {}),
     },
 }
-"""Source to split to fate, for every seed; `faceless` is for seed 0, another may hide a face from the detector."""
+"""Source to split to fate, for every seed."""
 
 
 def build(

@@ -8,21 +8,19 @@ one sentence a claim that another one already implies is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
 from ferbuild.builders.errors import FerError
 from ferbuild.filters.links import Link, links
 from ferbuild.filters.moves import Parsed, parse
-from ferbuild.filters.phrases import FILL, Sentence, Vocabulary, Word, compiled, sentences
+from ferbuild.filters.phrases import FILL, Sentence, Word, offsets, sentences
+from ferbuild.filters.reader import Reader, make_reader
 from ferbuild.filters.scopes import Scopes, find_scopes
-from ferbuild.filters.sides import side_of, strength_of
+from ferbuild.filters.sides import Side, Strength, side_of, strength_of
 from ferbuild.manifests.lexicon import Direction, Entry, Lexicon, Region, load_lexicon, spell_out
 from ferbuild.manifests.load import load_units
-
-Side = Literal["", "left", "right", "one", "both"]
-Strength = Literal["", "slight", "strong"]
 
 
 class Claim(NamedTuple):
@@ -46,17 +44,6 @@ class Claim(NamedTuple):
     """It is said that they are not there."""
 
 
-class Reader(NamedTuple):
-    """A lexicon made ready for reading."""
-
-    vocabulary: Vocabulary
-    table: Mapping[tuple[str, str], tuple[int, ...]]
-    """(part, move) to the entries that it claims."""
-
-    def known(self, part: str, move: str) -> tuple[int, ...]:
-        return self.table.get((part, move), ())
-
-
 COMMON_FROM = 0.2
 """Share of words that are among the commonest English ones; running text has 0.3 to 0.6."""
 
@@ -77,15 +64,14 @@ def read_claims(text: str) -> list[Claim]:
 @cache
 def shipped() -> Reader:
     """Return the shipped lexicon's reader, checked; built once a process."""
-    return make_reader(load_lexicon())
+    return checked(load_lexicon())
 
 
-def make_reader(lexicon: Lexicon) -> Reader:
-    """Make a lexicon ready for reading; FerError where a phrasing or an example is not read as its entry says."""
-    vocabulary = compiled(lexicon)
-    reader = Reader(vocabulary, _table(vocabulary))
-    for number, entry in enumerate(lexicon.entries):
-        _check_entry(reader, entry, f"lexicon.yaml: entry {number + 1} ({', '.join(entry.units) or entry.region})")
+def checked(lexicon: Lexicon) -> Reader:
+    """Return a lexicon's reader; FerError where a phrasing or an example is not read as its entry says."""
+    reader = make_reader(lexicon)
+    for number, entry in enumerate(lexicon.entries, 1):
+        _check_entry(reader, entry, f"lexicon.yaml: entry {number} ({', '.join(entry.units) or entry.region})")
     for sentence in lexicon.control:
         read = read_with(reader, sentence)
         if read:
@@ -99,14 +85,15 @@ def read_with(reader: Reader, text: str) -> list[Claim]:
     carried: Word | None = None
     for sentence in sentences(text, reader.vocabulary):
         parsed = parse(sentence, reader.vocabulary, reader.known, carried)
-        claims += _claims(parsed, reader, text)
+        claims += _claims(sentence, parsed, reader, text)
         carried = next((c.word for c in reversed(parsed.chunks) if c.word.part), carried)
     return claims
 
 
 def is_english(text: str) -> bool:
     """Tell whether a text is in English: by its share of the commonest English words, or of the lexicon's."""
-    words = [word.replace("’", "'") for word in _WORD.findall(_ANSWER.sub(" ", text).casefold())]
+    found = (word.replace("’", "'") for word in _WORD.findall(_ANSWER.sub(" ", text).casefold()))
+    words = [word for word in found if word not in ("au", "aus")]
     common, tree = _common(), shipped().vocabulary.tree
     hits = sum(word in common for word in words)
     return hits >= COMMON_FROM * len(words) or sum(word in tree for word in words) >= KNOWN_FROM * len(words)
@@ -115,31 +102,6 @@ def is_english(text: str) -> bool:
 @cache
 def _common() -> frozenset[str]:
     return frozenset(load_lexicon().english)
-
-
-def _table(vocabulary: Vocabulary) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return what each part and move claim together, read out of the `say` phrases."""
-    table = dict[tuple[str, str], tuple[int, ...]]()
-    entries = vocabulary.lexicon.entries
-    for number, entry in enumerate(entries):
-        for phrase in entry.say:
-            parsed = [parse(sentence, vocabulary, _anything, None) for sentence in sentences(phrase, vocabulary)]
-            keys = {(link.name, link.move) for one in parsed for link in links(one, _anything) if link.move}
-            where = f"lexicon.yaml: entry {number + 1}"
-            if len(keys) != 1:
-                told = ", ".join(" + ".join(key) for key in sorted(keys)) or "none"
-                hint = "name one part and one move, or list it under `words`"
-                raise FerError(where, f"{phrase!r} has no single part and move: {told}", hint)
-            key = keys.pop()
-            others = [other for other in table.get(key, ()) if other != number]
-            if any(not (entry.shared and entries[other].shared) for other in others):
-                raise FerError(where, f"{phrase!r} stands under entry {others[0] + 1} too", f"both say {' '.join(key)!r}")
-            table[key] = (*others, number)
-    return table
-
-
-def _anything(part: str, move: str) -> tuple[int, ...]:
-    return (0,)
 
 
 def _check_entry(reader: Reader, entry: Entry, where: str) -> None:
@@ -163,53 +125,58 @@ class _Said(NamedTuple):
     claim: Claim
 
 
-def _claims(parsed: Parsed, reader: Reader, text: str) -> list[Claim]:
+def _claims(sentence: Sentence, parsed: Parsed, reader: Reader, text: str) -> list[Claim]:
     """Return what a sentence claims."""
     found = links(parsed, reader.known)
     if not found:
         return []
     scopes = find_scopes(parsed)
-    said = [_Said(link, _claim(link, parsed, scopes, reader, text)) for link in found if _asserted(link, parsed, scopes)]
-    claims = _coded(said, parsed)
-    kept = [
-        claim
-        for at, claim in enumerate(claims)
-        if not any(_implies(one, claim) and (other < at or not _implies(claim, one)) for other, one in enumerate(claims) if other != at)
+    places = offsets(sentence)
+    said = [
+        _Said(link, claim)
+        for link in found
+        if (claim := _claim(link, parsed, scopes, reader.vocabulary.lexicon, places, text)) is not None
     ]
-    return sorted(kept, key=lambda claim: (claim.start, claim.end))
+    claims = _coded(said, parsed) if parsed.codes else [one.claim for one in said]
+    if len(claims) > 1:
+        claims = [claim for at, claim in enumerate(claims) if not _implied(claims, at)]
+    return sorted(claims, key=lambda claim: (claim.start, claim.end))
 
 
-def _asserted(link: Link, parsed: Parsed, scopes: Scopes) -> bool:
-    """Tell whether what was found is said of this face."""
-    if link.at in scopes.dead:
-        return False
-    if link.at not in scopes.generic or not link.before:
-        return True
-    return bool(_DETERMINED.search(parsed.letters, 0, min(link.at, link.part)))
-
-
-def _claim(link: Link, parsed: Parsed, scopes: Scopes, reader: Reader, text: str) -> Claim:
-    lexicon = reader.vocabulary.lexicon
-    first, last = sorted((parsed.chunks[link.at], parsed.chunks[link.part]), key=lambda chunk: chunk.start)
+def _claim(
+    link: Link, parsed: Parsed, scopes: Scopes, lexicon: Lexicon, places: Sequence[tuple[int, int]], text: str
+) -> Claim | None:
+    """Return what was found as a claim; None where it is not said of this face."""
     entry = _CODE if link.entry < 0 else lexicon.entries[link.entry]
+    denied = link.at in scopes.negated
+    if link.at in scopes.dead or (denied and entry.one_way) or _general(link, parsed, scopes):
+        return None
+    low, high = (link.at, link.part) if link.at < link.part else (link.part, link.at)
+    start, end = places[parsed.chunks[low].first][0], places[parsed.chunks[high].end - 1][1]
     units = (parsed.codes[link.at],) if link.entry < 0 else tuple(entry.units)
     region = lexicon.parts[link.name].region if link.name else entry.region or load_units().units[units[0]].region
-    direction = lexicon.moves[link.move].direction if link.move else entry.direction
     return Claim(
-        text=text[first.start : last.end],
-        start=first.start,
-        end=last.end,
+        text=text[start:end],
+        start=start,
+        end=end,
         units=units,
         need=entry.need,
         region=region,
-        direction=direction,
+        direction=lexicon.moves[link.move].direction if link.move else entry.direction,
         side=side_of(parsed, link),
         strength=strength_of(parsed, link),
-        negated=entry.negated != (link.at in scopes.negated),
+        negated=entry.negated != denied,
     )
 
 
-_CODE = Entry(units=[], words=["AU"], region="", examples=["AU1"])
+def _general(link: Link, parsed: Parsed, scopes: Scopes) -> bool:
+    """Tell whether it is said of faces in general: "raised brows may …" but not "the raised brows may …"."""
+    if link.at not in scopes.generic or not link.before:
+        return False
+    return not _DETERMINED.search(parsed.letters, 0, min(link.at, link.part))
+
+
+_CODE = Entry(units=[], words=["AU"], examples=["AU1"])
 
 
 def _coded(said: list[_Said], parsed: Parsed) -> list[Claim]:
@@ -230,6 +197,16 @@ def _beside(parsed: Parsed, code: Link, phrase: Link) -> bool:
     low, high = sorted((phrase.at, phrase.part))
     between = parsed.letters[high + 1 : code.at] if code.at > high else parsed.letters[code.at + 1 : low]
     return bool(_GLOSS.match(between))
+
+
+def _implied(claims: Sequence[Claim], at: int) -> bool:
+    """Tell whether another claim says what the one at `at` says; of two that say the same, the first stays."""
+    claim = claims[at]
+    return any(
+        _implies(one, claim) and (other < at or not _implies(claim, one))
+        for other, one in enumerate(claims)
+        if other != at
+    )
 
 
 def _implies(claim: Claim, other: Claim) -> bool:

@@ -29,22 +29,27 @@ class Link(NamedTuple):
     """The move stands before its part or has none: "raised brows", "a smile"."""
 
 
+CLOSE = FILL.replace("E", "")
+_BOTH = "(?<=[Astv])C(?=[Astv])"  # "clearly and visibly"
 _MANY = "(?:,?[CoN]|,)"
 _AHEAD = re.compile(rf"(?:[{FILL}M]|,?[Co,](?=[{FILL}]*M))*P")
 _AHEAD_NEAR = re.compile(rf"[{FILL}]*P")
+_DONE_TO = re.compile(rf"[{FILL}]*D[{FILL}]*P")
 _OBJECT = re.compile(rf"[{FILL}]*[OI]?[{FILL}Ddp]*?D[{FILL}]*P|[{FILL}]*[OI][{FILL}d]*P")
 _PLACE = re.compile(rf"[{FILL}BNHnUp]*[IOW]?[Dd{FILL}]*P")
 _SHARED = re.compile(rf"{_MANY}[{FILL}]*P(?![{FILL}BHN:]*M)")
 _SHARED_FAR = re.compile(rf"{_MANY}D?[{FILL}]*P(?![{FILL}BHN:]*M)")
 _TELLS = re.compile(rf"[BP:][{FILL}NnT]*\Z")
-_NEAR = re.compile(rf"P(?:[{FILL}BNTnHdRpgQ:,U]|(?<=[Astv])C(?=[Astv]))*(?:I[Dd{FILL}]*)?\Z")
-_FAR = re.compile(rf"P(?:[{FILL}RU]|[IO][Dd{FILL}]*[XhEqk]{{1,3}}|,[^MPJFpD,]*,)*[BH:](?:[{FILL}NTdgxU]|X[,C]+|(?<=[Astv])C(?=[Astv]))*(?:I[Dd{FILL}]*)?\Z")
+_NEAR = re.compile(rf"P(?:[{FILL}BNTnHdRpgQ:,U]|{_BOTH})*(?:I[Dd{FILL}]*)?\Z")
+_FAR = re.compile(
+    rf"P(?:[{FILL}RU]|[IO][Dd{CLOSE}]*+(?:[XhEqk]{{1,3}}+|(?<=[lrab]))|,[^MPJFpD,]*,)*"  # "of the man"; ", who is old,"
+    rf"[BH:](?:[{FILL}NTdgxU]|X[,C]+|{_BOTH})*(?:I[Dd{FILL}]*)?\Z"
+)
 _THEN = re.compile(rf"P[^PMJp,:]{{1,8}}C[{FILL}]*B[{FILL}NT]*\Z")
 _AND = re.compile(rf"M[{FILL}IODdXEPhU]{{0,6}}[,CoJN]{{1,3}}[{FILL}BNnTpHI]*\Z")
 _VERB = re.compile("[BR:]")
 _LISTED = re.compile(rf"P{_MANY}[DN{FILL}]*\Z")
 _AGAIN = re.compile(r"PB?\Z")
-_AGAIN_WORDS = frozenset({"other", "left", "right"})
 _PLACED = re.compile(rf"I[D{FILL}]*\Z")
 _HEAD = re.compile(rf"P[{FILL}]*[IO][D{FILL}]*\Z")
 
@@ -68,9 +73,10 @@ def links(parsed: Parsed, known: Known) -> list[Link]:
 def _elided(parsed: Parsed, at: int, last: Link) -> list[Link]:
     """Return what "the right one is not" denies: the claim made last, of the part named again."""
     part = _AGAIN.search(parsed.letters, 0, at)
-    ends = parsed.letters[at + 1 : at + 2] in ("", ",", ":")
-    again = part and parsed.chunks[part.start()].word.part and parsed.chunks[part.start()].text.split()[0] in _AGAIN_WORDS
-    return [last._replace(at=at, part=part.start())] if part and again and ends else []
+    if not part or parsed.letters[at + 1 : at + 2] not in ("", ",", ":"):
+        return []
+    again = parsed.chunks[part.start()].text.split()[0] in ("left", "right", "other")
+    return [last._replace(at=at, part=part.start())] if again else []
 
 
 def _first(parsed: Parsed, at: int, known: Known, subjects: dict[int, list[int]]) -> list[Link]:
@@ -98,17 +104,21 @@ def _found(parsed: Parsed, at: int, part: int, known: Known) -> Iterator[Link]:
 def _proposals(line: str, at: int, subjects: dict[int, list[int]]) -> Iterator[list[int]]:
     """Yield the parts that the move at `at` could be of, by their places, the likeliest first."""
     told = _TELLS.search(line, 0, at)
-    if told and line[told.start()] in "B:":
-        order = (_behind, _before, _after)
+    if told and line[told.start()] == "P":
+        yield from _object(line, at)
+        yield from _behind(line, at, subjects)
+        yield from _before(line, at)
     elif told:
-        order = (_object, _behind, _before)
+        yield from _behind(line, at, subjects)
+        yield from _before(line, at)
+        yield from _after(line, at)
     else:
-        order = (_before, _after, _behind)
-    for propose in order:
-        yield from propose(line, at, subjects)
+        yield from _before(line, at)
+        yield from _after(line, at)
+        yield from _behind(line, at, subjects)
 
 
-def _before(line: str, at: int, _: dict[int, list[int]]) -> Iterator[list[int]]:
+def _before(line: str, at: int) -> Iterator[list[int]]:
     """Yield parts that the move stands before: "raised brows", "raised and furrowed brows", "raised brows and lids"."""
     told = _TELLS.search(line, 0, at)
     ahead = (_AHEAD_NEAR if told else _AHEAD).match(line, at + 1)
@@ -116,14 +126,14 @@ def _before(line: str, at: int, _: dict[int, list[int]]) -> Iterator[list[int]]:
         yield _share(line, ahead.end() - 1, _SHARED)
 
 
-def _object(line: str, at: int, _: dict[int, list[int]]) -> Iterator[list[int]]:
+def _object(line: str, at: int) -> Iterator[list[int]]:
     """Yield parts that something is done to: "raises her brows"."""
-    ahead = re.compile(rf"[{FILL}]*D[{FILL}]*P").match(line, at + 1)
+    ahead = _DONE_TO.match(line, at + 1)
     if ahead:
         yield _share(line, ahead.end() - 1, _SHARED_FAR)
 
 
-def _after(line: str, at: int, _: dict[int, list[int]]) -> Iterator[list[int]]:
+def _after(line: str, at: int) -> Iterator[list[int]]:
     """Yield parts named as the object or the place: "raises her brows", "lines are visible around the eyes"."""
     for pattern in (_OBJECT, _PLACE):
         ahead = pattern.match(line, at + 1)

@@ -37,44 +37,35 @@ _WAY_AROUND = re.compile(rf"[{FILL}]*[Dd]?[{FILL}]*P[{FILL}]*U")
 _MORE_WAYS = re.compile(rf"[{FILL}]*[,C]{{1,2}}[{FILL}]*U")
 _ABSORBED = re.compile(rf"(?:[{FILL}]*D[{FILL}]*P)?[{FILL}]*U")
 _NOT_A_PLACE = re.compile(rf"[,CJRAI:oWBU]|\Z|D[{FILL}]*P")
+_MOVES = re.compile("[GUm]")
+_REFERS = re.compile("[=<>pclr]")
 _LEADING_IT = re.compile(rf"[{FILL}]*p(?=[BNmMGU{FILL}])")
 _AGAIN = re.compile(r"[=<>](?![XPmMU])|(?<=D)[lr](?=[BN])")
 
 
 def parse(sentence: Sentence, vocabulary: Vocabulary, known: Known, carried: Word | None) -> Parsed:
     """Settle what every chunk is; `carried` is the part that a leading "it" or "they" stands for."""
-    chunks = list(sentence.chunks)
-    letters = [_letter(chunk.word) for chunk in chunks]
-    codes = _codes(chunks)
+    chunks = sentence.chunks
+    letters = [chunk.word.letter for chunk in chunks]
+    codes = _codes(chunks) if sentence.coded else {}
     for at, unit in codes.items():
         letters[at] = "K" if unit else "A"
-    _refer(letters, chunks, vocabulary, carried)
+    line = "".join(letters)
+    if _REFERS.search(line):
+        chunks = list(chunks)
+        _refer(letters, chunks, vocabulary, carried)
+    moves = _join(letters, chunks, vocabulary) if _MOVES.search(line) else {}
     named = {chunk.word.part for chunk in chunks if chunk.word.part}
-    moves = _join(letters, chunks, vocabulary)
-    for at, chunk in enumerate(chunks):
-        if letters[at] in "mU":
-            lone = chunk.word.moves + _alone(chunk.word.ways, vocabulary)
-            grammar = "I" if chunk.text == "in" else "F" if chunk.word.entries else chunk.word.letters[:1]
-            if lone and (not grammar or any(known(part, move) for part in named for move in lone)):
+    for at, letter in enumerate(letters):
+        if letter in "mU":
+            word = chunks[at].word
+            lone = word.moves + _alone(word.ways, vocabulary)
+            if lone and (not word.grammar or any(known(part, move) for part in named for move in lone)):
                 letters[at], moves[at] = "M", (lone,)
             else:
-                letters[at] = grammar or "A"
-    return Parsed("".join(letters), chunks, moves, {at: unit for at, unit in codes.items() if unit}, sentence.asked)
-
-
-def _letter(word: Word) -> str:
-    """Return the letter of a chunk by itself; `m` for a move or something else, G and U for movers and ways."""
-    if word.idiom:
-        return "X"
-    if word.entries and not word.moves:
-        return "F"
-    if word.part:
-        return "P"
-    if word.ways:
-        return "U"
-    if word.movers and not word.letters:
-        return "G"
-    return "m" if word.moves else word.letters[0]
+                letters[at] = word.grammar or "A"
+    line = "".join(letters).replace("c", "X")
+    return Parsed(line, chunks, moves, {at: unit for at, unit in codes.items() if unit}, sentence.asked)
 
 
 def _refer(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary, carried: Word | None) -> None:
@@ -89,11 +80,11 @@ def _refer(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary, carr
     for at, chunk in enumerate(chunks):
         if last and at in again:
             letters[at], chunks[at] = "P", chunk._replace(word=last)
-        elif last and chunk.word.bare and letters[at] == "X":
+        elif last and letters[at] == "c":
             region = vocabulary.lexicon.parts[last.part].region
             meant = (name for name in chunk.word.bare if vocabulary.lexicon.parts[name].region == region)
             for name in meant:
-                letters[at], chunks[at] = "P", chunk._replace(word=Word(part=name))
+                letters[at], chunks[at] = "P", chunk._replace(word=Word("P", part=name))
         last = chunks[at].word if letters[at] == "P" else last
 
 
@@ -112,7 +103,7 @@ def _join(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary) -> di
         if letter in "mM":
             absorbed = _ABSORBED.match("".join(letters), at + 1)
             if absorbed and chunks[absorbed.end() - 1].text != "in":
-                letters[absorbed.end() - 1] = (chunks[absorbed.end() - 1].word.letters or "A")[0]
+                letters[absorbed.end() - 1] = chunks[absorbed.end() - 1].word.grammar or "A"
     return moves
 
 
@@ -156,6 +147,6 @@ def _codes(chunks: list[Chunk]) -> dict[int, str]:
         elif reading and chunk.text.isdecimal():
             unit = f"AU{int(chunk.text)}" if len(chunk.text) < len("100") else ""
             codes[at] = unit if unit in load_units().units else ""
-        elif chunk.word.letters not in (",", "C"):
+        elif chunk.word.letter not in (",", "C"):
             reading = False
     return codes

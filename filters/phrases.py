@@ -10,19 +10,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ferbuild.manifests.lexicon import Lexicon, inflect, spell_out
+from ferbuild.manifests.lexicon import Lexicon
 
 LETTERS: Mapping[str, str] = {
     "definite": "D", "indefinite": "d", "pronoun": "p", "be": "B", "have": "H", "and": "C", "or": "o", "of": "O",
-    "at": "I", "with": "W", "relative": "R", "contrast": "J", "this face": "j", "visible": "v", "filler": "A", "not": "N",
-    "without": "Q", "no sign": "n", "absent": "Z", "degree": "x", "maybe": "T", "unsure": "Y", "unlike": "L",
-    "elsewhere": "e", "other person": "q", "relation": "k", "emotion": "E", "involves": "g", "human": "h",
-    "left": "l", "right": "r", "viewer left": "a", "viewer right": "b", "one": "1", "both": "2", "slight": "s",
-    "strong": "t", "again": "=", "again left": "<", "again right": ">",
+    "at": "I", "with": "W", "relative": "R", "contrast": "J", "this face": "j", "visible": "v", "filler": "A",
+    "not": "N", "without": "Q", "no sign": "n", "absent": "Z", "degree": "x", "maybe": "T", "unsure": "Y",
+    "unlike": "L", "elsewhere": "e", "other person": "q", "relation": "k", "emotion": "E", "involves": "g",
+    "human": "h", "left": "l", "right": "r", "viewer left": "a", "viewer right": "b", "one": "1", "both": "2",
+    "slight": "s", "strong": "t", "again": "=", "again left": "<", "again right": ">",
 }  # fmt: skip
 """Besides: P a part, M a move, F a phrase that claims by itself, K a unit's code, `,` `:` and `"`, X any other word."""
 
-PLACES = "M", "F", "K"
 FILL = "AjstvlrabxE12"
 """What may stand between a part and its move without parting them."""
 
@@ -30,8 +29,10 @@ FILL = "AjstvlrabxE12"
 class Word(NamedTuple):
     """What a word, or several in a row, can be; most are only one of these."""
 
-    letters: str = ""
-    """Its letters of grammar, the first one first."""
+    letter: str
+    """What it is by itself; `m` for a move or grammar, G a mover, U a way, `c` one of the `bare` names."""
+    grammar: str = ""
+    """What else it is where it is no move."""
     part: str = ""
     entries: tuple[int, ...] = ()
     """Entries of the lexicon whose fixed phrase it is."""
@@ -42,7 +43,6 @@ class Word(NamedTuple):
     """A part, and the part of it that is meant."""
     bare: tuple[str, ...] = ()
     """Parts that are meant where another part of their region was named before."""
-    idiom: bool = False
 
 
 class Chunk(NamedTuple):
@@ -51,14 +51,21 @@ class Chunk(NamedTuple):
     word: Word
     text: str
     """In small letters, words parted by one space."""
-    start: int
+    first: int
+    """Its first word by number; `end` is one past the last."""
     end: int
 
 
 class Sentence(NamedTuple):
+    text: str
+    """The whole text it stands in, in small letters."""
+    start: int
+    end: int
     chunks: list[Chunk]
     asked: bool
     """It is a question."""
+    coded: bool
+    """It may name units by their codes."""
 
 
 class Vocabulary(NamedTuple):
@@ -76,17 +83,37 @@ class Vocabulary(NamedTuple):
 
 
 _CUT = re.compile(
-    r"<answer\s*>.*?(?:</answer\s*>|\Z)|<[^<>]{0,40}>|[.!?]+(?=[\s\"'”’)*_<]|\Z)|;|\n\s*\n|\n(?=\s*[^a-z\s])",
+    r"<answer\s*>.*?(?:</answer\s*>|\Z)|<[^<>]{0,40}>|(?<![.!?])[.!?]++(?=[\s\"'”’)*_<]|\Z)|;|\n\s*\n|\n(?=\s*[^a-z\s])",
     re.IGNORECASE | re.DOTALL,
 )
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[,()—–:/\"+&-]")
 _EVEN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "*": " ", "_": " ", "`": " ", "#": " ", "‑": "-"})
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _SIGNS = {",": ",", "—": ",", "–": ",", "-": ",", "/": ",", ":": ":", '"': '"', "(": "A", ")": "A", "+": "C"}
-_UNKNOWN = {letter: Word(letter) for letter in "XAD,:\""}
-_BEFORE_NAME = frozenset("of between from to under below beneath above around reach reaches reaching reached".split())
+_UNKNOWN = {letter: Word(letter, letter) for letter in 'XAD,:"C'}
+_LONGEST = 200
+_CODED = frozenset({"au", "aus", "action"})
+_BEFORE_NAME = frozenset(
+    {
+        "of",
+        "between",
+        "from",
+        "to",
+        "under",
+        "below",
+        "beneath",
+        "above",
+        "around",
+        "reach",
+        "reaches",
+        "reaching",
+        "reached",
+    }
+)
 _IT = frozenset({"it", "they"})
-_SKIPPED = frozenset("the his her their its a both this these one your my left right".split())
+_SKIPPED = frozenset(
+    {"the", "his", "her", "their", "its", "a", "both", "this", "these", "one", "your", "my", "left", "right"}
+)
 
 
 def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
@@ -94,37 +121,61 @@ def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
     even = text.translate(_EVEN)
     if "-" in even:
         even = _HYPHEN.sub(" ", even)
+    small = even.lower()
+    if len(small) != len(text):  # offsets must hold: some capitals have two letters as their small form
+        small = "".join(letter.lower()[:1] for letter in even)
     start = 0
     for cut in _CUT.finditer(even):
-        yield from _sentence(even, start, cut.start(), "?" in cut[0], vocabulary)
+        yield from _sentence(small, start, cut.start(), "?" in cut[0], vocabulary)
         start = cut.end()
-    yield from _sentence(even, start, len(even), False, vocabulary)
+    yield from _sentence(small, start, len(even), False, vocabulary)
+
+
+def offsets(sentence: Sentence) -> list[tuple[int, int]]:
+    """Return where each word of the sentence begins and ends in the text."""
+    return [token.span() for token in _TOKEN.finditer(sentence.text, sentence.start, sentence.end)]
 
 
 def _sentence(text: str, start: int, end: int, asked: bool, vocabulary: Vocabulary) -> Iterator[Sentence]:
-    """Yield the sentence between two characters, if there is a word in it that a claim could rest on."""
-    found = list(_TOKEN.finditer(text, start, end))
-    words = [token[0].casefold() for token in found]
-    if not (vocabulary.heads.isdisjoint(words) and _IT.isdisjoint(words[:4])):
-        chunks = [
-            Chunk(word, " ".join(words[i:j]), found[i].start(), found[j - 1].end())
-            for word, i, j in _chunks(words, vocabulary.tree)
-        ]
-        yield Sentence(chunks, asked)
+    """Yield the sentence between two characters, if there is a word in it that a claim could rest on.
+
+    More than _LONGEST words are no sentence, and are cut.
+    """
+    words = _TOKEN.findall(text, start, end)
+    if vocabulary.heads.isdisjoint(words) and _IT.isdisjoint(words[:4]):
+        return
+    coded = not _CODED.isdisjoint(words)
+    if len(words) <= _LONGEST:
+        yield Sentence(text, start, end, _chunks(words, vocabulary.tree), asked, coded)
+        return
+    places = [token.span() for token in _TOKEN.finditer(text, start, end)]
+    for first in range(0, len(words), _LONGEST):
+        piece, spots = words[first : first + _LONGEST], places[first : first + _LONGEST]
+        yield Sentence(text, spots[0][0], spots[-1][1], _chunks(piece, vocabulary.tree), asked, coded)
 
 
-def _chunks(words: list[str], tree: dict[str, Any]) -> Iterator[tuple[Word, int, int]]:
-    """Yield the longest known phrases from left to right, and the unknown words between them."""
-    at = 0
-    while at < len(words):
-        node = tree.get(words[at])
-        word, end = (_longest(words, at, node) if node else None) or (_unknown(words[at]), at + 1)
-        yield word, at, end
+def _chunks(words: list[str], tree: dict[str, Any]) -> list[Chunk]:
+    """Return the longest known phrases from left to right, and the unknown words between them."""
+    chunks = []
+    at, last = 0, len(words)
+    while at < last:
+        said = words[at]
+        node = tree.get(said)
+        word, end = None, at + 1
+        if node:
+            word = node.get("")
+            if end < last and (len(node) > 1 or word is None) and (words[end] in node or said in _BEFORE_NAME):
+                word, end = _longest(words, at, node)
+        if end > at + 1:
+            said = " ".join(words[at:end])
+        chunks.append(Chunk(word or _unknown(said), said, at, end))
         at = end
+    return chunks
 
 
-def _longest(words: list[str], at: int, node: dict[str, Any]) -> tuple[Word, int] | None:
-    best = (node[""], at + 1) if "" in node else None
+def _longest(words: list[str], at: int, node: dict[str, Any]) -> tuple[Word | None, int]:
+    """Return the longest phrase that begins at `at` and where it ends."""
+    best, end = node.get(""), at + 1
     named = words[at] in _BEFORE_NAME
     for here in range(at + 1, len(words)):
         word = words[here]
@@ -135,8 +186,8 @@ def _longest(words: list[str], at: int, node: dict[str, Any]) -> tuple[Word, int
             break
         node, named = following, word in _BEFORE_NAME
         if "" in node:
-            best = (node[""], here + 1)
-    return best
+            best, end = node[""], here + 1
+    return best, end
 
 
 def _unknown(word: str) -> Word:
@@ -145,67 +196,3 @@ def _unknown(word: str) -> Word:
     if word.endswith("ly"):
         return _UNKNOWN["A"]
     return _UNKNOWN["D" if word.endswith("'s") else "X"]
-
-
-def compiled(lexicon: Lexicon) -> Vocabulary:
-    """Make a lexicon ready for reading."""
-    tree: dict[str, Any] = {}
-    heads = {"au", "aus", "action"}
-    for phrase, word in _meanings(lexicon):
-        if word.part or word.entries:
-            heads.add(phrase[0])
-        _plant(tree, phrase, word)
-    pairs = dict[tuple[str, str], str]()
-    alone = dict[str, tuple[str, ...]]()
-    for name, move in lexicon.moves.items():
-        for pair in move.pairs:
-            mover, _, way = pair.partition(" ")
-            pairs[mover, way] = name
-        for word in move.alone:
-            alone[word] = (*alone.get(word, ()), name)
-    return Vocabulary(lexicon, tree, frozenset(heads), pairs, alone)
-
-
-def _plant(tree: dict[str, Any], phrase: tuple[str, ...], word: Word) -> None:
-    """Put a meaning into the tree, beside what the same words can mean already."""
-    for part in phrase:
-        tree = tree.setdefault(part, {})
-    old: Word = tree.get("", Word())
-    tree[""] = Word(
-        old.letters + word.letters,
-        old.part or word.part,
-        old.entries + word.entries,
-        old.moves + word.moves,
-        old.movers + word.movers,
-        old.ways + word.ways,
-        word.spot if word.spot[0] else old.spot,
-        old.bare + word.bare,
-        old.idiom or word.idiom,
-    )
-
-
-def _meanings(lexicon: Lexicon) -> Iterator[tuple[tuple[str, ...], Word]]:
-    """Yield every word sequence of the lexicon with one thing it can be."""
-    for key, phrases in lexicon.grammar.items():
-        yield from _spelt(lexicon, phrases, Word(letters=LETTERS[key]), f"grammar.{key}")
-    for name, part in lexicon.parts.items():
-        yield from _spelt(lexicon, part.names, Word(part=name), f"parts.{name}")
-        yield from _spelt(lexicon, part.bare, Word("X", bare=(name,)), f"parts.{name}.bare")
-        yield from _spelt(lexicon, part.spots, Word("A", spot=(part.of, name)), f"parts.{name}.spots")
-    for name, move in lexicon.moves.items():
-        forms = {*move.words, *(form for verb in move.verbs for form in inflect(verb))}
-        yield from _spelt(lexicon, sorted(forms), Word(moves=(name,)), f"moves.{name}")
-    for name, mover in lexicon.movers.items():
-        forms = {*mover.words, *(form for verb in mover.verbs for form in inflect(verb))}
-        yield from _spelt(lexicon, sorted(forms), Word(movers=(name,)), f"movers.{name}")
-    for name, ways in lexicon.ways.items():
-        yield from _spelt(lexicon, ways, Word(ways=(name,)), f"ways.{name}")
-    for number, entry in enumerate(lexicon.entries):
-        yield from _spelt(lexicon, entry.words, Word(entries=(number,)), f"entry {number + 1}")
-    yield from _spelt(lexicon, lexicon.idioms, Word(idiom=True), "idioms")
-
-
-def _spelt(lexicon: Lexicon, phrases: list[str], word: Word, where: str) -> Iterator[tuple[tuple[str, ...], Word]]:
-    for phrase in dict.fromkeys(phrases):
-        for words in spell_out(phrase, lexicon.groups, f"lexicon.yaml: {where}"):
-            yield words, word

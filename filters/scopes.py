@@ -18,7 +18,7 @@ class Scopes(NamedTuple):
     dead: frozenset[int]
     """Chunks that say nothing of this face as it is."""
     generic: frozenset[int]
-    """Chunks that say nothing of it unless a determiner makes them: "raised brows may …" but "the raised brows may …"."""
+    """Chunks that say nothing of it without a determiner: "raised brows may …" but "the raised brows may …"."""
 
 
 NONE = Scopes(frozenset(), frozenset(), frozenset())
@@ -28,7 +28,7 @@ _TRIGGER = re.compile('[NQnZTYLeqkE"]|POd')
 _CLAUSE = re.compile(rf"(?:,[Co]?|[Co])(?:[D{FILL}M]*P[{FILL}]*[BN:]|D[{FILL}]*[XF]*B|p)")
 _CLAUSE_LOOSE = re.compile(rf"(?:,[Co]?|[Co])(?:D[{FILL}M]*[PF]|[{FILL}]*P[{FILL}]*[BN]|p)|:")
 _DEGREE = re.compile(r"[AvslrabE12BdD]*x")
-_UNSEEN = re.compile(r"[AslrabxtE12B]*v(?![AvslrabxtE12]*[MPF])")
+_UNSEEN = re.compile(r"[AslrabxtE12B]*(?:v(?![AvslrabxtE12]*[MPF])|(?=[,:]|\Z))")
 _SHOWN = re.compile(rf"[{FILL}]*[BHMGFN]")
 _GENERIC = re.compile(rf"E[{FILL}T]*,?R?[{FILL}TB]*g")
 _GENERIC_FACE = re.compile(rf"[{FILL}]*d?[{FILL}]*E[{FILL}]*h[{FILL}T]*[HgM]")
@@ -66,7 +66,7 @@ def find_scopes(parsed: Parsed) -> Scopes:
 
 
 def _generalise(parsed: Parsed, dead: set[int], generic: set[int]) -> None:
-    """Add what is said of an emotion rather than of a face: "anger involves …", "a fearful face has …", "in fear, …"."""
+    """Add what is said of an emotion, not of this face: "anger involves …", "a fearful face has …", "in fear, …"."""
     line = parsed.letters
     for general in _GENERIC.finditer(line):
         generic.update(range(general.start(), _end(line, general.end(), None)))
@@ -84,6 +84,8 @@ def _negate(line: str, at: int, negated: set[int], dead: set[int]) -> None:
     subject = _subject(line, at) if unseen or line[at] == "Z" else range(0)
     if _CLAIMS.search(line, subject.start, subject.stop):
         negated.update(subject)
+    elif unseen and line[unseen.end() : unseen.end() + 1] == ":":  # "what is not there: raised brows, …"
+        negated.update(range(at, len(line)))
     else:
         negated.update(range(at, _reach(line, at + 1, sign=line[at] == "n")))
 
@@ -101,7 +103,7 @@ def _reach(line: str, start: int, *, sign: bool) -> int:
             return at
         if letter == "," and not sign and "o" not in line[at:end]:
             return at
-        if letter == "H" and sign and _CLAIMS.search(line, start, at):
+        if sign and (letter == "H" or line[at - 1 : at + 1] in ("XD", "pD", "hD")) and _CLAIMS.search(line, start, at):
             return at
         if letter == "C" and (not sign or line[at + 1 : at + 2] in "BHDdp"):
             return at

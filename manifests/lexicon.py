@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -28,10 +29,10 @@ Direction = Literal[
 Region = Literal["", "brows", "eyes", "nose", "cheeks", "mouth", "chin"]
 
 Grammar = Literal[
-    "definite", "indefinite", "pronoun", "be", "have", "and", "or", "of", "at", "with", "relative", "contrast", "this face",
-    "visible", "filler", "not", "without", "no sign", "absent", "degree", "maybe", "unsure", "unlike", "elsewhere",
-    "other person", "relation", "emotion", "involves", "human", "left", "right", "viewer left", "viewer right",
-    "one", "both", "slight", "strong", "again", "again left", "again right",
+    "definite", "indefinite", "pronoun", "be", "have", "and", "or", "of", "at", "with", "relative", "contrast",
+    "this face", "visible", "filler", "not", "without", "no sign", "absent", "degree", "maybe", "unsure", "unlike",
+    "elsewhere", "other person", "relation", "emotion", "involves", "human", "left", "right",
+    "viewer left", "viewer right", "one", "both", "slight", "strong", "again", "again left", "again right",
 ]  # fmt: skip
 
 
@@ -105,11 +106,18 @@ class Lexicon(Strict):
     """Sentences in which nothing may be read."""
 
 
-@cache
 def load_lexicon(path: Path | None = None) -> Lexicon:
     """Return the shipped lexicon, or the one in `path`; FerError where an entry cannot mean what it says."""
-    found = check(read_yaml(path or SHIPPED / "lexicon.yaml"), Lexicon, path or "lexicon.yaml")
-    where = str(path or "lexicon.yaml")
+    return _read(path, str(path)) if path else _shipped()
+
+
+@cache
+def _shipped() -> Lexicon:
+    return _read(SHIPPED / "lexicon.yaml", "lexicon.yaml")
+
+
+def _read(path: Traversable, where: str) -> Lexicon:
+    found = check(read_yaml(path), Lexicon, where)
     for number, entry in enumerate(found.entries, 1):
         _check_entry(entry, f"{where}: entry {number}")
     _check_twice(found, where)
@@ -122,7 +130,7 @@ def phrasings(lexicon: Lexicon) -> Counter[str]:
     counts = Counter[str]()
     for entry in lexicon.entries:
         listed = len({*entry.say, *entry.words})
-        counts.update({unit: listed for unit in entry.units} | {"": listed})
+        counts.update(dict.fromkeys(entry.units, listed) | {"": listed})
     return counts
 
 
@@ -181,9 +189,16 @@ def _name(entry: Entry) -> str:
 
 
 def _check_names(lexicon: Lexicon, where: str) -> None:
-    """Refuse a pair or a lone word that names no mover and no way."""
+    """Refuse a pair that is not a mover and a way, and a lone word or a larger part that is not there."""
     known = {*lexicon.movers, *lexicon.ways}
     for name, move in lexicon.moves.items():
         for word in (*move.alone, *(word for pair in move.pairs for word in pair.split())):
             if word not in known:
                 raise FerError(f"{where}: moves.{name}", f"no mover and no way {word!r}", did_you_mean(word, known))
+        for pair in move.pairs:
+            mover, _, way = pair.partition(" ")
+            if mover not in lexicon.movers or way not in lexicon.ways:
+                raise FerError(f"{where}: moves.{name}", f"{pair!r} is not a mover and a way", "as in: pull up")
+    for name, part in lexicon.parts.items():
+        if part.of and part.of not in lexicon.parts:
+            raise FerError(f"{where}: parts.{name}", f"no part {part.of!r}", did_you_mean(part.of, lexicon.parts))

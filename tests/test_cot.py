@@ -31,6 +31,9 @@ def asking(demo):
         checks=("answered", "reasons", "agrees"),
         benchmarks=build.benchmarks,
         measures=(demo.work / "measures", measure.plan(build).key),
+        calibration=None,
+        claims=build.settings.recipe.claims,
+        grounds=None,
     )
 
 

@@ -64,7 +64,7 @@ def test_what_agrees_is_kept_and_nothing_is_asked_twice(demo, project):
         fer_build("rlvr", cwd=project)
         assert ran.json["kept"] == happy(project / "fer-data")
         assert ran.json["dropped"] == {"disagrees with the label": total - ran.json["kept"]}
-        assert [one["stage"] for one in ran.json["upstream"]] == ["faces"], "a served teacher needs no measures"
+        assert [one["stage"] for one in ran.json["upstream"]] == ["faces", "measure"]
         checks(project, "[answered]")
         again = fer_build("cot", "--endpoint", url, "--json", cwd=project)
         assert (again.json["kept"], answered(log)) == (total, total)

@@ -8,19 +8,27 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
-from conftest import REPO, Ran, fer_build
+from conftest import REPO, fer_build
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferbuild.builders import counterfactual, deciding, pairs, shards, status
+from ferbuild.builders import calibrating, counterfactual, deciding, faithfulness, pairs, replies, shards, status
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.faithfulness import Said, Share, score, tally
+from ferbuild.builders.faithfulness import Faithfulness, Said, Share, score, tally
+from ferbuild.builders.http_teacher import HttpTeacher
+from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.replies import Record, Reply
+from ferbuild.builders.teacher import open_teacher
 from ferbuild.filters.claims import Claim, read_claims
-from ferbuild.manifests.load import load_units
+from ferbuild.filters.units import judge_truth
+from ferbuild.manifests.load import load_calibration, load_units
+from ferbuild.manifests.schema import Band, Cutoff, Judge
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 SMILING = "<think>The lip corners are pulled up.</think><answer>happiness</answer>"
@@ -198,41 +206,89 @@ def test_a_pair_differs_in_one_unit_and_in_what_moves_with_it(unit):
         assert row["images"][0]["bytes"] != row["images"][1]["bytes"]
 
 
-def rows_of(home: Path) -> list[dict]:
-    folder = home / "fer-data" / "counterfactual"
-    return [row for piece in shards.slices(folder, 500) for row in piece.read().to_pylist()]
+def rows_of(work: Path) -> list[dict]:
+    return [row for piece in shards.slices(work / "counterfactual", 500) for row in piece.read().to_pylist()]
 
 
-def sums(home: Path) -> dict[str, str]:
-    """Name and sha256 of every file that a run left, the replies apart."""
-    files = (
-        path for path in (home / "fer-data").rglob("*") if path.is_file() and not path.name.startswith((".", "replies"))
-    )
-    return {str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def sums(work: Path) -> dict[str, str]:
+    """Name and sha256 of every file of the datasets."""
+    files = (path for room in ("pairs", "counterfactual") for path in (work / room).rglob("*") if path.is_file())
+    return {str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.network
-def test_the_baseline_follows_the_picture_in_an_empty_folder(tmp_path):
-    def ask(home: str, *words: object) -> Ran:
-        (tmp_path / home).mkdir(exist_ok=True)
-        return fer_build("counterfactual", "--unit", "AU12", "--count", 12, *words, cwd=tmp_path / home)
+def test_a_model_that_says_what_is_true_is_faithful_of_every_unit(tmp_path):
+    """Its replies are put into the store, as a server's would have been: nobody need be asked."""
+    build = Build(read_settings(work=tmp_path, required=False))
+    wanted = pairs.wanted(build, count=2, size=48)
+    table = pa.concat_tables([piece.read() for piece in shards.slices(pairs.run(build, wanted).out, 500)])
+    known = table.to_pylist()
+    assert len(known) == 46
+    asking = counterfactual.asking_of(build, "qwen7b")
+    teacher = open_teacher(asking.entry, store=build.settings.store)
+    assert isinstance(teacher, HttpTeacher)
+    keys = [teacher.key(request) for request in counterfactual.requests(known, asking)]
+    texts = [true_reply(row, at) for row in known for at in (0, 1)]
+    with replies.asking(build.settings.store) as store:
+        said = (Reply(text, "stop", "ok") for text in texts)
+        store.put([Record(key, "", "", reply, {}, 0, "", "") for key, reply in zip(keys, said, strict=True)])
+    report = counterfactual.run(build, teacher="qwen7b", count=2, size=48)
+    found = faithfulness.report(report.out)
+    assert found is not None and report.complete
+    assert (found.total.pairs, found.total.dropped, len(found.units)) == (46, 0, 23)
+    assert (found.total.named, found.total.invented, found.total.spill) == ((46, 46), (0, 46), (0, 46))
+    assert found.total.faithful == (46, 46)
+    assert found.total.true_claims.value == 1 and found.total.true_claims.whole > 46
+    assert found.total.changed_deciding.value == 1 and found.total.changed_deciding.whole >= 18
+    assert found.total.changed_settled.part == 0 < found.total.changed_settled.whole
 
-    ran = ask("one", "--workers", 1, "--json")
+
+def true_reply(row: dict[str, Any], at: int) -> str:
+    """Say what the picture shows, unit by unit, and answer with the label that fits."""
+    truth = judge_truth(row["units_with" if at else "units_without"])
+    units = [unit for name, unit in load_units().units.items() if truth[name].state == "present"]
+    seen = " ".join(f"In this picture {unit.shown}." for unit in units) or "This face is at rest, as far as I can see."
+    return f"<think>{seen}</think><answer>{row['fitting'][at]}</answer>"
+
+
+SEEN_BY_THE_FURROW = Judge(
+    by="geometry",
+    weights={"furrow_out.own": 1.0},
+    bands={
+        "frontal": Band(
+            auc=0.98,
+            faces=100,
+            positives=50,
+            present=Cutoff(at=0.705, precision=0.95, recall=0.9),
+            absent=Cutoff(at=0.695, precision=0.95, recall=0.9),
+        )
+    },
+)
+"""The one judgement of the baseline in these tests: a smile pushes the cheeks outwards."""
+
+
+@pytest.mark.network
+def test_the_baseline_follows_the_picture_without_any_release(tmp_path):
+    known = load_calibration().model_copy(update={"units": {"AU12": {100: SEEN_BY_THE_FURROW}}, "trial": None})
+    calibrating.write(known, tmp_path / "calibration.yaml")
+    (tmp_path / "fer-build.yaml").write_text("calibration: calibration.yaml")
+    words = ("counterfactual", "--unit", "AU12", "--count", 12, "--size", 100, "--workers", 1)
+    ran = fer_build(*words, "--json", cwd=tmp_path)
     assert ran.code == 0, ran.err
     total, unit = ran.json["faithfulness"]["total"], ran.json["faithfulness"]["units"]["AU12"]
     assert total == unit and unit["pairs"] + unit["dropped"] == ran.json["in"] == 12
     assert ran.json["faithfulness"]["baseline"] is True
-    assert unit["named"]["count"] > unit["invented"]["count"]
-    assert unit["faithful"]["count"] > 0
-    rows = rows_of(tmp_path / "one")
+    assert unit["named"]["count"] >= 0.7 * unit["pairs"] and unit["invented"]["count"] <= 2
+    assert unit["faithful"]["count"] >= 0.5 * unit["pairs"] >= 4
+    rows = rows_of(tmp_path / "fer-data")
     assert all(row["baseline"] and row["synthetic"] and row["licence"] == "CC0-1.0" for row in rows)
-    assert [sum(row[name] for row in rows) for name in ("named", "faithful")] == [
-        unit["named"]["count"], unit["faithful"]["count"],
-    ]  # fmt: skip
-    assert "not a model's reasoning" in (tmp_path / "one" / "fer-data" / "counterfactual" / "README.md").read_text()
-    assert ask("two", "--workers", 2).code == 0
-    assert sums(tmp_path / "one") == sums(tmp_path / "two")
-    again = ask("one")
+    assert sum(row["faithful"] for row in rows) == unit["faithful"]["count"]
+    card = (tmp_path / "fer-data" / "counterfactual" / "README.md").read_text()
+    assert "not a model's reasoning" in card and pairs.TERMS in card and "do not upload" not in card
+    two = Build(read_settings(tmp_path / "fer-build.yaml", work=tmp_path / "two", workers=2))
+    counterfactual.run(two, units="AU12", count=12, size=100)
+    assert sums(tmp_path / "two") == sums(tmp_path / "fer-data")
+    again = fer_build(*words, cwd=tmp_path)
     assert "up to date" in again.out and "the embedded baseline" in again.out and "95 % interval" in again.out
 
 
@@ -251,27 +307,33 @@ def answered(log: Path) -> int:
     return sum(line.endswith(" 200") for line in log.read_text().splitlines()) if log.exists() else 0
 
 
+def ask(work: Path, url: str, **wanted: Any) -> tuple[Report, Faithfulness | None]:
+    """Run the stage with a served model, as the command does."""
+    build = Build(read_settings(work=work, required=False))
+    report = counterfactual.run(build, teacher="qwen7b", size=48, endpoints=[url], **wanted)
+    return report, faithfulness.report(report.out)
+
+
 @pytest.mark.network
 def test_a_model_that_says_the_same_of_every_face_is_asked_once_and_found_out(tmp_path):
     log = tmp_path / "log"
-    words = ("counterfactual", "--model", "qwen7b", "--unit", "AU12", "--unit", "AU4", "--size", 48, "--json")
     with stub(log, "--say", SMILING, "--faults", "0.5", "--kinds", "400", "--patience", "99") as url:
-        ran = fer_build(*words, "--count", 4, "--endpoint", url, cwd=tmp_path)
-    lost = ran.json["dropped"]["teacher gave up"]
-    assert (ran.code, ran.json["complete"], ran.json["in"]) == (1, False, 8) and lost > 0
-    assert ran.json["kept"] + lost == 8 and answered(log) < 16
+        report, _ = ask(tmp_path, url, units="AU12,AU4", count=4)
+    lost = report.dropped["teacher gave up"]
+    assert (report.complete, report.rows_in, report.kept + lost) == (False, 8, 8)
+    assert lost > 0 and answered(log) < 16
     with stub(log, "--say", SMILING) as url:
-        ran = fer_build(*words, "--count", 4, "--endpoint", url, cwd=tmp_path)
-        assert (ran.code, ran.json["kept"], answered(log)) == (0, 8, 16)
-        more = fer_build(*words, "--count", 6, "--endpoint", url, cwd=tmp_path)
-        assert (more.json["kept"], answered(log)) == (12, 24), "the pairs of the smaller run are paid for"
-    found = ran.json["faithfulness"]
-    smile, brows = found["units"]["AU12"], found["units"]["AU4"]
-    assert [smile[name]["count"] for name in ("named", "invented", "spill", "faithful")] == [4, 4, 0, 0]
-    assert [brows[name]["count"] for name in ("named", "invented", "spill", "faithful")] == [0, 0, 0, 0]
-    assert smile["changed_deciding"]["of"] == 2 and smile["changed_deciding"]["count"] == 0
-    assert (found["model"], found["baseline"]) == (MODEL, False)
-    assert fer_build(*words, "--count", 4, cwd=tmp_path).code == 0, "no server is needed for what is stored"
+        report, found = ask(tmp_path, url, units="AU12,AU4", count=4)
+        assert (report.complete, report.kept, answered(log)) == (True, 8, 16)
+        more, _ = ask(tmp_path, url, units="AU12,AU4", count=6)
+        assert (more.kept, answered(log)) == (12, 24), "the pairs of the smaller run are paid for"
+    report, again = ask(tmp_path, url, units="AU12,AU4", count=4)
+    assert again == found is not None, "no server is needed for what is stored"
+    smile, brows = found.units["AU12"], found.units["AU4"]
+    assert (smile.named, smile.invented, smile.spill, smile.faithful) == ((4, 4), (4, 4), (0, 4), (0, 4))
+    assert (brows.named, brows.invented, brows.spill, brows.faithful) == ((0, 4), (0, 4), (0, 4), (0, 4))
+    assert (smile.changed_deciding, found.total.changed_deciding) == ((0, 2), (0, 4))
+    assert (found.model, found.baseline) == (MODEL, False)
 
 
 @pytest.mark.network
@@ -279,19 +341,18 @@ def test_replies_that_cannot_be_compared_are_counted_apart(tmp_path):
     german = "<think>Die Mundwinkel sind nach oben gezogen, und die Augen sind offen.</think><answer>happiness</answer>"
     for said, reason in ((german, "not in English"), ("I cannot tell.", "refused")):
         with stub(tmp_path / "log", "--say", said) as url:
-            words = ("--unit", "AU12", "--count", 1, "--size", 48, "--endpoint", url, "--work", reason, "--json")
-            ran = fer_build("counterfactual", "--model", "qwen7b", *words, cwd=tmp_path)
-        assert (ran.code, ran.json["dropped"], ran.json["faithfulness"]) == (1, {reason: 1}, None)
+            report, found = ask(tmp_path / reason, url, units="AU12", count=1)
+        assert (report.kept, report.dropped, found) == (0, {reason: 1}, None)
 
 
 @pytest.mark.network
 def test_status_tells_of_it_once_it_is_there(tmp_path):
-    (tmp_path / "fer-build.yaml").write_text(json.dumps({"seed": 5}))
-    run = ("counterfactual", "--unit", "AU4", "--count", 1, "--size", 100)
-    assert fer_build(*run, cwd=tmp_path).code in (0, 1)
-    build = Build(read_settings(tmp_path / "fer-build.yaml"))
-    assert status.BESIDE["counterfactual"] is counterfactual
-    assert status._state(build, "counterfactual", counterfactual).state == "built"
-    (tmp_path / "fer-build.yaml").write_text(json.dumps({"seed": 6}))
-    build = Build(read_settings(tmp_path / "fer-build.yaml"))
-    assert status._state(build, "counterfactual", counterfactual).state == "stale"
+    def state(seed: int, *, run: bool = False) -> list[str]:
+        (tmp_path / "fer-build.yaml").write_text(json.dumps({"seed": seed}))
+        build = Build(read_settings(tmp_path / "fer-build.yaml"))
+        if run:
+            counterfactual.run(build, units="AU4", count=1, size=48)
+        beside = {name: one for name, one in status.BESIDE.items() if read_mark(build.settings.work / one.FOLDER)}
+        return [status._state(build, name, one).state for name, one in beside.items()]
+
+    assert (state(5), state(5, run=True), state(6)) == ([], ["built"], ["stale"])

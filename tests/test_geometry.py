@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from calibrated import MAYBE, NO, YES, calibration, every_unit, measured, scored
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferbuild.builders import geometry
@@ -77,6 +77,7 @@ def test_a_face_at_rest_is_neutral_and_gets_sentences() -> None:
     assert "No movement stands out." in text
 
 
+@settings(deadline=None)  # the first text builds the lexicon
 @given(scores=SCORES)
 def test_it_claims_nothing_but_what_was_judged(scores: dict[str, float]) -> None:
     row = scored(scores, rest=MAYBE)

@@ -31,6 +31,7 @@ COMMANDS = {
     "rlvr": Entry("stages", "Make one question a training face, with a checkable answer."),
     "bench": Entry("stages", "Build FERBench from the benchmark splits."),
     "calibrate": Entry("calibrate", "Find out, on rendered faces, which action units may be judged."),
+    "render": Entry("render", "Render synthetic faces whose action units are known."),
     "export": Entry("export", "Rewrite a built dataset for another tool."),
     "status": Entry("status", "Tell what is built, stale, incomplete or missing."),
 }

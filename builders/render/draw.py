@@ -40,6 +40,7 @@ def draw(
     kind: Kind = "labels",
     strength: tuple[float, float] = STRENGTH,
     identity: Identity | None = None,
+    like: Scene | None = None,
     pose: Pose | None = None,
     band: str | None = None,
     framing: Framing | None = None,
@@ -50,6 +51,7 @@ def draw(
     label: a canonical word, shown through one of its prototypes at an intensity of `strength`.
     asked: units (`AU12`, `AU12.left`, …) to intensity 0..1, instead of a label; `{}` is a face at rest.
     kind: what to draw where neither is given: a label, a single unit, or two or three units.
+    like: the scene of another picture of the same person, who keeps skin, eyes and hair.
     pose: degrees; band: one of BANDS to draw it from. calm: no unit moves but those asked for.
     FerError for an unknown label, unit or band.
     """
@@ -64,16 +66,16 @@ def draw(
     weights = units.weights_of(asked)
     if not calm:
         weights = _with_small_units(rng, weights, asked)
-    person = identity or draw_identity(rng)
+    person = identity or (like.identity if like else draw_identity(rng))
     return Scene(
         seed=int(rng.integers(1 << 31)),
         kind=kind,
         label=label,
         weights=weights,
         identity=person,
-        skin=looks.draw_skin(rng, person),
-        eyes=looks.draw_eyes(rng, person),
-        hair=looks.draw_hair(rng, person),
+        skin=like.skin if like else looks.draw_skin(rng, person),
+        eyes=like.eyes if like else looks.draw_eyes(rng, person),
+        hair=like.hair if like else looks.draw_hair(rng, person),
         pose=pose or draw_pose(rng, band),
         light=draw_light(rng),
         camera=draw_camera(rng),
@@ -101,7 +103,7 @@ def label_units(rng: np.random.Generator, label: str, strength: tuple[float, flo
         members += [one for one in prototype.variants if rng.random() < 0.4]
     level = rng.uniform(*strength)
     side = str(rng.choice(["left", "right"]))
-    out = {}
+    out: dict[str, float] = {}
     for member in members:
         unit, one_sided, _ = member.partition(".one")
         if unit in units.names():
@@ -184,7 +186,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 def draw_photo(rng: np.random.Generator) -> Photo:
     return Photo(
         blur=float(rng.choice([0.0, 0.4, 0.8, 1.4], p=[0.35, 0.3, 0.25, 0.1])),
-        noise=float(rng.gamma(1.5, 1.4)),
+        noise=float(min(rng.gamma(1.5, 1.4), 7)),
         quality=int(rng.integers(75, 98)),
         gamma=float(rng.uniform(0.85, 1.2)),
         seed=int(rng.integers(1 << 31)),

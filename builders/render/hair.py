@@ -1,4 +1,4 @@
-"""Hair, headgear and lashes by simple geometry: a raised copy of the scalp, a curtain round it, a knot, a brim.
+"""Hair, headgear and lashes by simple geometry: a raised copy of the scalp, a curtain round it, a knot.
 
 Stands between the shaped head and the rasteriser. The package has none of these but the lashes; everything here is
 laid out on the resting base mesh and follows the person's head.
@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders.render.head import LASHES, SKIN, Head, unit
+from ferbuild.builders.render.head import LASHES, SKIN, Head
 from ferbuild.builders.render.package import Floats, Ints
 from ferbuild.builders.render.scene import Hair
+from ferbuild.builders.render.vectors import along, unit
 
 HAIR, CLOTH, LASH = range(3)
 """What a corner of the overlay is made of."""
@@ -24,11 +25,17 @@ HAIR, CLOTH, LASH = range(3)
 HEIGHTS = np.array([6.45, 6.6, 6.9, 7.1, 7.16, 7.32, 7.5, 7.65, 7.8, 7.9, 7.98, 8.06, 8.15])
 FRONTS = np.array([-1.5, -0.15, 0.1, 0.4, 0.76, 0.9, 1.0, 1.07, 1.14, 1.23, 1.38, 1.7, 2.5])
 """The hairline seen from the side: at each height, hair grows behind that z. Decimetres of the base mesh."""
-CENTRE = (0.0, 7.5, 0.55)
-"""Of the skull."""
+CENTRE_Z = 0.55
+"""Of the skull, decimetres."""
+CHIN, SKULL = 6.2, 7.6
+"""Decimetres: where the head and, above the ears, the skull begin."""
 HANGING = {"long", "bob", "scarf"}
 CLOSE = {"cropped": 0.035, "bun": 0.05, "bald": 0.012}
 """Styles that stay near the scalp: decimetres."""
+SUNK = -0.03
+"""Decimetres: clear parts lie below the skin, where they hide nothing."""
+CURLS = np.array([31.0, 27.0, 23.0])
+"""Waves to a decimetre, times two pi, in each direction."""
 HALF_WIDTH, HALF_DEPTH = 0.79, 0.93
 """Of the curtain round the skull, decimetres."""
 
@@ -78,11 +85,12 @@ def overlay(head: Head, hair: Hair, shape: Floats, points: Floats, normals: Floa
     fit = _fit(head, shape)
     pieces = [_lashes(head, scalp, points, normals)]
     if hair.style == "bald":
-        pieces.append(_cap(head, scalp, points, normals, _with(hair, volume=0.0), HAIR))
+        pieces.append(_cap(head, scalp, points, normals, replace(hair, volume=0.0), HAIR))
     elif hair.style == "scarf":
         pieces += [_cap(head, scalp, points, normals, hair, CLOTH), _curtain(hair, fit, CLOTH)]
     elif hair.style == "cap":
-        pieces += [_cap(head, scalp, points, normals, _with(hair, volume=0.03), HAIR), *_hat(head, scalp, points, normals, fit)]
+        close = replace(hair, volume=0.03)
+        pieces += [_cap(head, scalp, points, normals, close, HAIR), _hat(head, scalp, points, normals)]
     else:
         pieces.append(_cap(head, scalp, points, normals, hair, HAIR))
         if hair.style in HANGING:
@@ -92,15 +100,11 @@ def overlay(head: Head, hair: Hair, shape: Floats, points: Floats, normals: Floa
     return _joined(pieces)
 
 
-def _with(hair: Hair, *, volume: float) -> Hair:
-    return replace(hair, volume=volume)
-
-
 @lru_cache(maxsize=2)
 def _scalp(head: Head) -> _Scalp:
     inside = hairline(head.rest)
     triangles = head.corners[head.triangles[head.parts == SKIN]]
-    near = (inside[triangles] > -0.35).any(1)
+    near = (inside[triangles] > -0.9).any(1)
     chosen = triangles[near]
     lash = head.parts == LASHES
     used, flat = np.unique(head.triangles[lash], return_inverse=True)
@@ -119,19 +123,27 @@ def hairline(rest: Floats, *, lift: float = 0.0, over_ears: bool = False) -> Flo
     x, y, z = rest.T
     inside = np.interp(y, HEIGHTS, FRONTS) - z - lift * 1.3
     ears = np.where(y < 7.42, (0.7 - np.abs(x)) * 6, 1)
-    if over_ears:
-        return np.where(ears < 0, np.maximum(inside, 0.1), inside).astype(np.float32)
-    return np.minimum(inside, ears).astype(np.float32)
+    lower = np.where(ears < 0, np.maximum(inside, 0.1), inside) if over_ears else np.minimum(inside, ears)
+    return np.asarray(lower, np.float32)
 
 
 def _fit(head: Head, shape: Floats) -> Callable[[Floats], Floats]:
-    """Return what moves a point of the base mesh's surroundings as this person's skull differs from it."""
-    skull = head.rest[:, 1] > 7.6
-    skull &= hairline(head.rest) > 0
-    one, two = head.rest[skull], shape[skull]
-    grow = (two.max(0) - two.min(0)) / (one.max(0) - one.min(0))
-    middle, target = (one.max(0) + one.min(0)) / 2, (two.max(0) + two.min(0)) / 2
-    return lambda points: np.asarray((points - middle) * grow + target, np.float32)
+    """Return what moves a point of the base mesh's surroundings as this person's head differs from it.
+
+    Width and depth are the skull's, since jaws and ears differ more; the height is that of the whole head.
+    """
+    skull = head.rest[:, 1] > SKULL
+    one, two = _extent(head.rest[skull]), _extent(shape[skull])
+    tall = head.rest[:, 1] > CHIN
+    whole, other = _extent(head.rest[tall]), _extent(shape[tall])
+    one[:, 1], two[:, 1] = whole[:, 1], other[:, 1]
+    grow = (two[1] - two[0]) / (one[1] - one[0])
+    return lambda points: np.asarray((points - one.mean(0)) * grow + two.mean(0), np.float32)
+
+
+def _extent(points: Floats) -> Floats:
+    """Return least and greatest coordinates, 2 x 3."""
+    return np.stack([points.min(0), points.max(0)])
 
 
 def _lashes(head: Head, scalp: _Scalp, points: Floats, normals: Floats) -> _Piece:
@@ -143,9 +155,9 @@ def _cap(head: Head, scalp: _Scalp, points: Floats, normals: Floats, hair: Hair,
     """Return the raised copy of the scalp: flat at the hairline, `volume` high further in."""
     inside = _inside(head, scalp, hair, stuff)[scalp.vertices]
     volume = min(hair.volume, CLOSE.get(hair.style, 1.0))
-    rise = 0.006 + volume * _ease(inside / 0.35)
+    rise = np.where(inside < -0.05, SUNK, 0.006 + volume * _ease(inside / 0.35))
     if hair.style == "curly":
-        rise = rise * (1 + 0.35 * np.sin(head.rest[scalp.vertices] @ np.array([31.0, 27.0, 23.0])))
+        rise = rise * (1 + 0.35 * np.sin(along(head.rest[scalp.vertices], CURLS)))
     out = points[scalp.vertices] + normals[scalp.vertices] * rise[:, None].astype(np.float32)
     return _Piece(head.rest[scalp.vertices], out, normals[scalp.vertices], inside, stuff, _seen(scalp, inside))
 
@@ -169,27 +181,40 @@ def _covered(rest: Floats) -> Floats:
     """Return how far inside a scarf's edge points of the base mesh lie: brow to chin round the face."""
     x, y, z = rest.T
     around = np.hypot(x / 0.62, (y - 7.12) / 0.98) - 1
-    return np.where(z > 0.35, around * 0.7, 0.4).astype(np.float32) * (y > 5.6)
+    return np.asarray(np.where(z > 0.35, around * 0.7, 0.4) * (y > 5.6), np.float32)
+
+
+class _Drape(NamedTuple):
+    """How something hangs round the head: at each height, from the middle of the back, how far, how wide."""
+
+    heights: tuple[float, ...]
+    """Decimetres, ascending."""
+    reach: tuple[float, ...]
+    """Degrees to either side."""
+    swell: tuple[float, ...]
+    """Times the skull's half width and depth."""
+    back: float
+    """Decimetres backwards to a decimetre down."""
+
+
+HUNG = _Drape((5.6, 6.5, 7, 7.35, 7.65, 8.15), (104, 106, 108, 110, 110, 104), (1.1, 1.1, 1.15, 1.12, 1.01, 0.86), 0.05)
+WOUND = _Drape((5.6, 6.1, 6.5, 7.0, 7.6, 8.15), (178, 175, 150, 116, 114, 112), (1.2, 0.94, 0.92, 0.98, 1, 0.86), 0.0)
+"""Long hair, and a scarf, which closes under the chin."""
 
 
 def _curtain(hair: Hair, fit: Callable[[Floats], Floats], stuff: int) -> _Piece:
-    """Return hair that hangs round the back and the sides of the head, or a scarf that closes under the chin."""
-    scarf = stuff == CLOTH
-    low = 8.35 - (2.75 if scarf else hair.length)
-    heights = np.linspace(8.15, low, 24)
-    around = np.linspace(-1, 1, 41)
-    y, s = np.meshgrid(heights, around, indexing="ij")
-    reach = np.interp(y, [6.05, 6.5, 7.0, 8.2], [178, 150, 116, 112] if scarf else [104, 106, 108, 104])
-    angle = np.radians(reach) * s
-    swell = np.interp(y, [5.6, 6.3, 6.9, 7.6, 8.15], [0.8, 0.74, 0.9, 1, 0.86] if scarf else [1.1, 1.06, 1.03, 1, 0.86])
-    thick = min(hair.volume, 0.12)
+    """Return hair that hangs round the back and the sides of the head, or a scarf."""
+    drape = WOUND if stuff == CLOTH else HUNG
+    low = 8.35 - (2.75 if stuff == CLOTH else hair.length)
+    y, side = np.meshgrid(np.linspace(8.15, low, 24), np.linspace(-1, 1, 41), indexing="ij")
+    angle = np.radians(np.interp(y, drape.heights, drape.reach)) * side
+    swell, thick = np.interp(y, drape.heights, drape.swell), min(hair.volume, 0.12)
     x = np.sin(angle) * (HALF_WIDTH + thick) * swell
-    z = CENTRE[2] - np.cos(angle) * (HALF_DEPTH + thick) * swell - (0.0 if scarf else 0.05) * (8.2 - y)
-    rest = np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32)
-    cover = np.minimum((1 - np.abs(s)) * 6, (y - low) * 0.6 + (0.2 if scarf else 0.0)).reshape(-1).astype(np.float32)
-    normals = unit(np.stack([np.sin(angle) / HALF_WIDTH, np.zeros_like(x), -np.cos(angle) / HALF_DEPTH], -1)
-                   .reshape(-1, 3).astype(np.float32))  # fmt: skip
-    return _Piece(rest, fit(rest), normals, cover + 0.02, stuff, _grid(*y.shape))
+    z = CENTRE_Z - np.cos(angle) * (HALF_DEPTH + thick) * swell - drape.back * (8.2 - y)
+    cover = np.minimum((1 - np.abs(side)) * 25, (y - low) * 0.6 + (0.2 if stuff == CLOTH else 0.0)) + 0.02
+    outwards = np.stack([np.sin(angle) / HALF_WIDTH, np.zeros_like(x), -np.cos(angle) / HALF_DEPTH], -1)
+    rest = np.stack([x, y, z], -1).reshape(-1, 3)
+    return _Piece(rest, fit(rest), unit(outwards.reshape(-1, 3)), cover.ravel(), stuff, _grid(*y.shape))
 
 
 def _knot(fit: Callable[[Floats], Floats]) -> _Piece:
@@ -199,20 +224,13 @@ def _knot(fit: Callable[[Floats], Floats]) -> _Piece:
     return _Piece(rest, fit(rest), ball.astype(np.float32), np.full(len(rest), 1, np.float32), HAIR, _grid(9, 17))
 
 
-def _hat(
-    head: Head, scalp: _Scalp, points: Floats, normals: Floats, fit: Callable[[Floats], Floats]
-) -> list[_Piece]:
-    """Return a cap's crown and brim."""
+def _hat(head: Head, scalp: _Scalp, points: Floats, normals: Floats) -> _Piece:
+    """Return a close cap of cloth, down to the upper forehead."""
     at = scalp.vertices
-    inside = (head.rest[at, 1] - 7.5 - 0.17 * head.rest[at, 2]).astype(np.float32)
-    out = points[at] + normals[at] * (0.09 + 0.05 * _ease(inside / 0.3))[:, None].astype(np.float32)
-    crown = _Piece(head.rest[at], out, normals[at], inside, CLOTH, _seen(scalp, inside))
-    far, turn = np.meshgrid(np.linspace(0, 1, 6), np.radians(np.linspace(-62, 62, 21)), indexing="ij")
-    length = 0.52 * far * np.cos(turn * 1.2)
-    rest = np.stack([np.sin(turn) * (0.72 + 0.16 * far), 7.91 - 0.13 * far - 0.1 * np.sin(turn) ** 2,
-                     0.56 + np.cos(turn) * 0.8 + length], -1).reshape(-1, 3).astype(np.float32)  # fmt: skip
-    flat = np.tile(np.array([0, 1, 0.2], np.float32), (len(rest), 1))
-    return [crown, _Piece(rest, fit(rest), unit(flat), np.full(len(rest), 0.4, np.float32), CLOTH, _grid(6, 21))]
+    inside = head.rest[at, 1] - 7.45 - 0.19 * head.rest[at, 2]
+    rise = np.where(inside < -0.01, SUNK, 0.07 + 0.05 * _ease(inside / 0.3))
+    out = points[at] + normals[at] * rise[:, None]
+    return _Piece(head.rest[at], out, normals[at], inside, CLOTH, _seen(scalp, inside))
 
 
 def _grid(rows: int, columns: int) -> Ints:
@@ -230,5 +248,6 @@ def _joined(pieces: list[_Piece]) -> Overlay:
     starts = np.cumsum([0, *(len(piece.rest) for piece in pieces[:-1])])
     stuff = np.concatenate([np.full(len(piece.rest), piece.stuff, np.int8) for piece in pieces])
     triangles = np.concatenate([piece.triangles + start for piece, start in zip(pieces, starts, strict=True)])
-    rest, points, normals, cover = (np.concatenate([piece[at] for piece in pieces]).astype(np.float32) for at in range(4))
+    fields = ([piece[at] for piece in pieces] for at in range(4))
+    rest, points, normals, cover = (np.concatenate(field).astype(np.float32) for field in fields)
     return Overlay(rest, points, normals, cover, stuff, triangles.astype(np.int32))

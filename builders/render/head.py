@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.render import package
 from ferbuild.builders.render.package import Base, Floats, Ints, Target
+from ferbuild.builders.render.vectors import unit
 
 SKIN, LEFT_EYE, RIGHT_EYE, TEETH, TONGUE, LASHES = range(6)
 """What a triangle belongs to."""
@@ -33,8 +34,8 @@ PARTS = {
     "helper-r-eyelashes-1": LASHES,
     "helper-r-eyelashes-2": LASHES,
 }
-LOWEST, WIDEST = 4.6, 2.2
-"""Decimetres: what of the body is kept; below lies cloth, at the sides the arms begin."""
+LOWEST = 3.4
+"""Decimetres: from here up the body is kept."""
 DESCENTS = ("african", "asian", "caucasian")
 """The package's own words for its three sets of head shapes."""
 MACROS = tuple(f"{one}-{sex}-{age}" for one in DESCENTS for sex in ("female", "male") for age in ("young", "old"))
@@ -120,8 +121,7 @@ def _cut(
 
 def _kept(base: Base) -> npt.NDArray[np.bool_]:
     middle = base.vertices[base.quads].mean(1)
-    near = (middle[:, 1] > LOWEST) & (np.abs(middle[:, 0]) < WIDEST)
-    return np.isin(base.groups, list(PARTS)) & near
+    return np.asarray(np.isin(base.groups, list(PARTS)) & (middle[:, 1] > LOWEST))
 
 
 def _halved(quads: Ints) -> Ints:
@@ -152,9 +152,10 @@ def _numbered(target: Target, number: Ints) -> Target:
 
 
 def _mended(name: str, unit_: Target, rest: Floats) -> Target:
-    """Return a face unit as its action unit moves: the package's lip press also draws the corners out and up, as a smile.
+    """Return a face unit as its action unit moves.
 
-    That part, AU12's and not AU24's, is taken off it towards the corners of the mouth.
+    The package's lip press also draws the corners out and up, as a smile does: that part, AU12's and not AU24's, is
+    taken off it towards the corners of the mouth.
     """
     if not name.startswith("mouthPress"):
         return unit_
@@ -177,8 +178,3 @@ def normals(head: Head, points: Floats) -> Floats:
     """Return the unit normals (V x 3) of the moved mesh, outwards."""
     one, two, three = (points[head.corners[head.triangles[:, at]]] for at in range(3))
     return unit(head.around @ np.cross(two - one, three - one))
-
-
-def unit(vectors: Floats) -> Floats:
-    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return np.asarray(vectors / np.maximum(length, 1e-12)[:, None], np.float32)

@@ -78,6 +78,8 @@ PAIRED: dict[str, tuple[str, str, float]] = {
     "eye/place": ("eye-trans-down", "eye-trans-up", 0.2),
 }
 """The same for what exists on both sides, named without `l-` and `r-`."""
+OFF = {"eye-height1-incr": 0.15, "eye-height2-incr": 0.3, "eye-height3-incr": 0.15}
+"""Means other than 0: the base mesh's eyes are narrower than most people's."""
 PAIRED_SLIP = 0.06
 """Spread of the difference between the sides."""
 
@@ -99,7 +101,7 @@ def draw_identity(rng: np.random.Generator, number: int = 0) -> Identity:
     for low, high, spread in SPREAD.values():
         _lean(shapes, low, high, rng.normal(0, spread))
     for low, high, spread in PAIRED.values():
-        both = rng.normal(0, spread)
+        both = rng.normal(OFF.get(high, 0), spread)
         for side in "lr":
             _lean(shapes, f"{side}-{low}", f"{side}-{high}", both + rng.normal(0, PAIRED_SLIP))
     shapes[str(rng.choice(OUTLINES))] = round(float(rng.uniform(0, 0.5)), 3)

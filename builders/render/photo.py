@@ -13,7 +13,7 @@ from ferbuild.builders.render.package import Floats
 from ferbuild.builders.render.scene import Background, Photo
 
 REFERENCE = 224
-"""Width in pixels for which `Photo.blur` is given."""
+"""Width in pixels for which `Photo.blur` and `Photo.noise` are given."""
 COARSE = 3
 """Pixels to one of the background, which is out of focus."""
 METERED = 0.24
@@ -49,10 +49,12 @@ def _cloudy(what: Background, width: int, height: int) -> Floats:
     return np.clip(total, 0, 1)
 
 
-def exposure(light: Floats) -> np.float32:
-    """Return by how much a camera that meters on the face (N x 3) opens or closes: part of the way to middle grey."""
-    mean = float(light.mean())
-    return np.float32(np.clip((METERED / max(mean, 1e-3)) ** 0.5, 0.6, 2.0))
+def exposure(expected: float) -> np.float32:
+    """Return by how much a camera opens or closes for a face of that light (linear): part of the way to middle grey.
+
+    It goes by what is expected of skin and lamps, not by the picture: a moved lip must not change the forehead.
+    """
+    return np.float32(np.clip((METERED / max(expected, 1e-3)) ** 0.5, 0.6, 2.0))
 
 
 def take(light: Floats, photo: Photo, *, grey: bool) -> tuple[Pixels, bytes]:
@@ -65,7 +67,8 @@ def take(light: Floats, photo: Photo, *, grey: bool) -> tuple[Pixels, bytes]:
         rgb = np.repeat(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))[..., None], 3, 2)
     rng = np.random.default_rng([photo.seed, light.shape[0], light.shape[1]])
     grain = rng.standard_normal((*rgb.shape[:2], 1 if grey else 3), np.float32)
-    noisy = np.clip(np.rint(rgb * 255 + grain * photo.noise), 0, 255).astype(np.uint8)
+    sigma = photo.noise * min(1.0, (light.shape[1] / REFERENCE) ** 0.5)  # shrinking averages it out
+    noisy = np.clip(np.rint(rgb * 255 + grain * np.float32(sigma)), 0, 255).astype(np.uint8)
     return _jpeg(noisy, photo.quality, grey=grey)
 
 

@@ -97,9 +97,8 @@ def _paint(head: Head, scene: Scene, placed: Placed, light: Floats) -> None:
     flat = light.reshape(-1, 3)
     flat[seen.at] = shade.paint(head, scene, placed, seen, open_[seen.at], free[seen.at])
     colour, opaque = shade.cover(scene, placed, layer, over, open_[over.at], free[over.at])
-    exposure = photo.exposure(flat[seen.at])
     flat[over.at] += opaque[:, None] * (colour - flat[over.at])
-    flat *= exposure
+    flat *= photo.exposure(shade.expected(scene))
 
 
 def _finish(scene: Scene, drawn: _Drawn, width: int, height: int, *, grey: bool) -> Rendered:
@@ -111,6 +110,4 @@ def _finish(scene: Scene, drawn: _Drawn, width: int, height: int, *, grey: bool)
     points = drawn.truth.points * scale - 0.5
     (x0, y0), (x1, y1) = marks.min(0), marks.max(0)
     box = (float(x0), float(y0), float(x1), float(y1))
-    return Rendered(
-        rgb, jpeg, drawn.truth.units, dict(scene.weights), drawn.placed.pose, points, marks, box
-    )
+    return Rendered(rgb, jpeg, drawn.truth.units, dict(scene.weights), drawn.placed.pose, points, marks, box)

@@ -149,7 +149,7 @@ class Photo:
     blur: float
     """Sigma, pixels at a width of 224."""
     noise: float
-    """Sigma, of 255."""
+    """Sigma, of 255, at a width of 224; less in smaller pictures."""
     quality: int
     """JPEG."""
     gamma: float

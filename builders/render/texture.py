@@ -26,7 +26,9 @@ HAIRS = 150
 SHIFT = 4
 """OpenCV's fractional bits: lines are placed to a sixteenth of a pixel."""
 
-BROW = np.array([[0.085, 7.446], [0.16, 7.462], [0.25, 7.474], [0.35, 7.482], [0.43, 7.472], [0.5, 7.436], [0.555, 7.392]])
+BROW = np.array(
+    [[0.085, 7.446], [0.16, 7.462], [0.25, 7.474], [0.35, 7.482], [0.43, 7.472], [0.5, 7.436], [0.555, 7.392]]
+)
 """Middle line of a brow, from the inner end outwards: x away from the midline, y."""
 BROW_HALF = np.array([0.026, 0.034, 0.033, 0.029, 0.024, 0.016, 0.006])
 """Half its thickness along that line, decimetres."""
@@ -54,7 +56,8 @@ FURROWS = (
         {"browOuterUp": 0.55, "browInnerUp": 0.45},
         0.28,
     ),
-    Furrow([[(0.05, 7.37), (0.062, 7.44), (0.058, 7.52)], [(0.02, 7.40), (0.022, 7.47)]], 0.016, {"browDown": 0.7}, 0.2),
+    Furrow([[(0.05, 7.37), (0.062, 7.44), (0.058, 7.52)], [(0.02, 7.4), (0.022, 7.47)]], 0.016,
+           {"browDown": 0.7}, 0.2),
     Furrow(
         [[(0.04, 7.3), (0.09, 7.26)], [(0.03, 7.24), (0.1, 7.19)], [(0.05, 7.17), (0.12, 7.12)]],
         0.016,
@@ -157,8 +160,8 @@ def _folds() -> list[npt.NDArray[np.uint8]]:
         for line in furrow.lines:
             cv2.polylines(fold, [_spots(_smooth(line))], False, 255, max(1, round(furrow.width * SCALE * 0.55)),
                           cv2.LINE_AA, SHIFT)  # fmt: skip
-        fold = cv2.GaussianBlur(fold, (0, 0), furrow.width * SCALE * 0.45)
-        maps.append(np.asarray(cv2.resize(fold, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8))
+        soft = cv2.GaussianBlur(fold, (0, 0), furrow.width * SCALE * 0.45)
+        maps.append(np.asarray(cv2.resize(soft, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8))
     return maps
 
 
@@ -199,7 +202,7 @@ def _blotched(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
 
 def _freckles(rng: np.random.Generator, count: int) -> Floats:
     spots = np.zeros(_size(), np.uint8)
-    for x, y, size in zip(rng.normal(0, 0.32, count), rng.normal(7.0, 0.22, count), rng.gamma(2, 0.5, count), strict=True):
-        at = _spots(np.array([x, y]))
+    places = np.column_stack([rng.normal(0, 0.32, count), rng.normal(7.0, 0.22, count)])
+    for at, size in zip(_spots(places), rng.gamma(2, 0.5, count), strict=True):
         cv2.circle(spots, (int(at[0]), int(at[1])), int((1 + size) * (1 << SHIFT)), 60, -1, cv2.LINE_AA, SHIFT)
     return np.asarray(spots, np.float32)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ferbuild.builders.render import units
 from ferbuild.builders.render.head import Head
-from ferbuild.builders.render.package import Floats, Ints
+from ferbuild.builders.render.package import Floats
 from ferbuild.builders.render.person import Placed, eye_centres
 from ferbuild.builders.render.points import LANDMARKS, LIP_EDGES
 from ferbuild.builders.render.scene import Scene
@@ -42,5 +42,4 @@ def lip_gap(head: Head, points: Floats) -> float:
 
 
 def _height(head: Head, points: Floats, at: tuple[int, ...]) -> Floats:
-    rows: Ints = head.number[list(at)]
-    return points[rows, 1]
+    return np.asarray(points[head.number[list(at)], 1])

@@ -79,7 +79,7 @@ def clipped(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def shown(weights: Mapping[str, float], gap: float) -> list[Shown]:
-    """Return what face-unit weights show, by the rules above; `gap` of the lips in eye distances. Faint units left out."""
+    """Return what face-unit weights show, by the rules above; `gap` is in eye distances. Faint units are left out."""
     found: list[Shown] = []
     for unit in names():
         if unit not in SHARED:
