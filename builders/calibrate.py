@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ferbuild.builders import fitting
-from ferbuild.builders.fitting import Floats, Limit, Truth
+from ferbuild.builders.fitting import Floats, Truth
 from ferbuild.builders.sample import SIZES, Seen
-from ferbuild.filters.units import PRESENT_FROM, features, sides
+from ferbuild.filters.units import PRESENT_FROM, SIDES, features, sides
 from ferbuild.manifests.load import load_units
 from ferbuild.manifests.schema import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 
@@ -26,8 +26,9 @@ RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence=1 / 3)
 Nobody knows how often a claim that is made is true, so the precision is not stated at odds that flatter it."""
 BANDS = {"frontal": 15.0, "turned": 30.0}
 """Degrees, the larger of yaw and pitch."""
-MARGIN = 0.02
-"""By how much the precision must exceed the rule's where cutoffs are chosen, since choosing flatters."""
+STEPS = (0.9, 0.92, 0.94, 0.96)
+"""Precisions asked for, one after the other, where a cutoff is chosen: of what the held-out faces do not confirm, a
+stricter one is tried. How good the finished calibration is, a third set of faces says (`trial`)."""
 SMALLEST = 0.01
 """Share of the faces of a size whose eyes are nearer than its `sizes` entry says."""
 
@@ -54,17 +55,21 @@ def calibrate(faces: Sequence[Seen], made_by: MadeBy, models: Sequence[str] = ()
     found: dict[str, dict[int, Judge]] = {name: {} for name in units}
     for size in SIZES:
         of_size = [face for face in faces if face.size == size and face.measured.get("measures")]
+        known = {side: [features(face.measured, side) for face in of_size] for side in (*SIDES, None)}
         for name in units:
-            halves = gather(of_size, name)
+            halves = gather(of_size, name, known)
             judges = [_geometry(halves)] + [one for model in models if (one := _of_model(halves, model, name))]
             found[name][size] = max(judges, key=worth)
     return Calibration(made_by=made_by, rule=RULE, sizes=_sizes(faces), bands=BANDS, units=found)
 
 
-def gather(faces: Sequence[Seen], unit: str) -> Halves:
-    """Return the features and the truth of one unit over measured faces, its two sides one after the other."""
+def gather(faces: Sequence[Seen], unit: str, known: Mapping[str | None, Sequence[Mapping[str, float]]]) -> Halves:
+    """Return the features and the truth of one unit over measured faces, its two sides one after the other.
+
+    `known` are the features of every face, by side.
+    """
     rows = [(face, side) for side in sides(unit) for face in faces]
-    seen = [features(face.measured, side) for face, side in rows]
+    seen = [one for side in sides(unit) for one in known[side]]
     names = sorted(set[str]().union(*seen)) if seen else []
     return Halves(
         seen={name: np.array([one.get(name, np.nan) for one in seen], np.float64) for name in names},
@@ -129,12 +134,12 @@ def _cutoff(halves: Halves, scores: Floats, inside: Truth) -> Cutoff | None:
     fewest = min(sum(int(truth.sum()) for _, truth in half) for half in (chosen, held))
     if fewest < fitting.FEWEST:
         return None
-    at = fitting.lowest_cutoff(chosen, least=RULE.precision + MARGIN, prevalence=RULE.prevalence)
-    if at is None:
-        return None
-    limit: Limit = fitting.measured_limit(held, at, prevalence=RULE.prevalence)
-    good = limit.precision >= RULE.precision and limit.recall >= fitting.LEAST_RECALL
-    return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall) if good else None
+    for least in STEPS:
+        at = fitting.lowest_cutoff(chosen, least=least, prevalence=RULE.prevalence)
+        limit = None if at is None else fitting.measured_limit(held, at, prevalence=RULE.prevalence)
+        if limit and limit.precision >= RULE.precision and limit.recall >= fitting.LEAST_RECALL:
+            return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall)
+    return None
 
 
 def groups(halves: Halves, scores: Floats, which: Truth) -> list[tuple[Floats, Truth]]:

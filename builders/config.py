@@ -24,7 +24,7 @@ class ConfigFile(Strict):
 
     work: str = "fer-data"
     recipe: str = "default"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     sources: dict[str, Entry] = Field(default_factory=dict)
     teacher: str = "geometry"
     own: list[str] = Field(default_factory=list)

@@ -222,7 +222,7 @@ def _midline(face: Points, sides: Mapping[str, float]) -> dict[str, float]:
 
 
 def _across(points: Points) -> Points:
-    return np.sum([points[left] - points[right] for right, left in ACROSS], axis=0)
+    return np.asarray(np.sum([points[left] - points[right] for right, left in ACROSS], axis=0))
 
 
 def _degrees(rise: float, run: float) -> float:

@@ -56,15 +56,26 @@ def _logistic(seen: Floats, truth: Truth) -> Floats:
     """Return bias and weights; present and absent faces weigh the same in all, however rare a unit is."""
     sign = np.where(truth, 1.0, -1.0)
     share = np.where(truth, 0.5 / max(truth.mean(), 1e-9), 0.5 / max(1 - truth.mean(), 1e-9))
+    table = np.column_stack([np.ones(len(seen)), seen])
+    ridge = np.full(table.shape[1], RIDGE)
+    ridge[0] = 0.0
 
-    def loss(at: Floats) -> tuple[float, Floats]:
-        margin = sign * (at[0] + seen @ at[1:])
-        pull = -share * sign / (1 + np.exp(np.clip(margin, -500, 500)))
-        total = float(share @ np.logaddexp(0, -margin) + RIDGE * at[1:] @ at[1:] / 2)
-        return total, np.concatenate([[pull.sum()], seen.T @ pull + RIDGE * at[1:]])
+    def wrong(at: Floats) -> Floats:
+        """How sure the fit is of the other class, 0..1."""
+        return np.asarray(1 / (1 + np.exp(np.clip(sign * (table @ at), -500, 500))))
 
-    start = np.zeros(seen.shape[1] + 1)
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x)
+    def loss(at: Floats) -> float:
+        return float(share @ np.logaddexp(0, -sign * (table @ at)) + ridge @ at**2 / 2)
+
+    def slope(at: Floats) -> Floats:
+        return np.asarray(table.T @ (-share * sign * wrong(at)) + ridge * at)
+
+    def bend(at: Floats) -> Floats:
+        doubt = wrong(at)
+        return np.asarray((table.T * (share * doubt * (1 - doubt))) @ table + np.diag(ridge))
+
+    start = np.zeros(table.shape[1])
+    return np.asarray(minimize(loss, start, jac=slope, hess=bend, method="trust-exact", options={"gtol": 1e-3}).x)
 
 
 def auc(scores: Floats, truth: Truth) -> float:
@@ -83,16 +94,26 @@ def precision(hits: Floats, false_alarms: Floats, prevalence: float) -> Floats:
     return np.divide(right, right + wrong, out=np.zeros_like(right), where=right + wrong > 0)
 
 
-def rates(scores: Floats, truth: Truth, cutoffs: Floats) -> tuple[Floats, Floats]:
+def rates(scores: Floats, truth: Truth, cutoffs: Floats, *, cautious: bool = False) -> tuple[Floats, Floats]:
     """Return, for every cutoff, the shares of the present and of the absent faces that score at least that much.
 
-    The share of the absent is taken with one more false alarm than was seen: a rate of nought in a few hundred
+    `cautious`: of the absent the upper end of the one-sided 95 % interval after Wilson (1927): none in a few hundred
     faces is no proof that there is none.
     """
     present, absent = np.sort(scores[truth]), np.sort(scores[~truth])
     hits = 1 - np.searchsorted(present, cutoffs) / max(len(present), 1)
-    alarms = len(absent) - np.searchsorted(absent, cutoffs)
-    return hits, (alarms + 1) / (len(absent) + 1)
+    alarms = 1 - np.searchsorted(absent, cutoffs) / max(len(absent), 1)
+    return hits, upper_end(alarms, len(absent)) if cautious else alarms
+
+
+def upper_end(shares: Floats, count: int) -> Floats:
+    """Return the upper ends of the one-sided 95 % intervals of shares that were seen in `count` faces; 1 of none."""
+    if not count:
+        return np.ones_like(shares)
+    z = 1.645
+    centre = shares + z * z / (2 * count)
+    spread = z * np.sqrt(shares * (1 - shares) / count + z * z / (4 * count * count))
+    return np.asarray((centre + spread) / (1 + z * z / count))
 
 
 LEAST_RECALL = 0.1
@@ -105,9 +126,9 @@ Group = tuple[Floats, Truth]
 
 
 def lowest_cutoff(groups: Sequence[Group], *, least: float, prevalence: float) -> float | None:
-    """Return the lowest score from which `present` is precise enough, with every group's false alarms, or None."""
+    """Return the lowest score from which `present` is surely precise enough, by every group's false alarms, or None."""
     scores = np.unique(np.concatenate([scores for scores, _ in groups]))
-    worst, hits = worst_precision(groups, scores, prevalence=prevalence)
+    worst, hits = worst_precision(groups, scores, prevalence=prevalence, cautious=True)
     good = np.flatnonzero((worst >= least) & (hits >= LEAST_RECALL))
     return float(scores[good[0]]) if len(good) else None
 
@@ -118,12 +139,15 @@ def measured_limit(groups: Sequence[Group], at: float, *, prevalence: float) -> 
     return Limit(round(at, 3), round(float(worst[0]), 3), round(float(hits[0]), 3))
 
 
-def worst_precision(groups: Sequence[Group], cutoffs: Floats, *, prevalence: float) -> tuple[Floats, Floats]:
+def worst_precision(
+    groups: Sequence[Group], cutoffs: Floats, *, prevalence: float, cautious: bool = False
+) -> tuple[Floats, Floats]:
     """Return, for every cutoff, the precision with the false alarms of the worst group, and the recall over all groups.
 
-    A group with fewer than FEWEST absent faces has no say of its own.
+    A group with fewer than FEWEST absent faces has no say of its own. `cautious`: see `rates`.
     """
     everyone = np.concatenate([s for s, _ in groups]), np.concatenate([t for _, t in groups])
-    hits, alarms = rates(*everyone, cutoffs)
-    own = [rates(scores, truth, cutoffs)[1] for scores, truth in groups if (~truth).sum() >= FEWEST]
+    hits, alarms = rates(*everyone, cutoffs, cautious=cautious)
+    able = [group for group in groups if (~group[1]).sum() >= FEWEST]
+    own = [rates(*group, cutoffs, cautious=cautious)[1] for group in able]
     return precision(hits, np.max([alarms, *own], axis=0), prevalence), hits

@@ -25,7 +25,7 @@ SOURCES: Mapping[str, str] = {
     "no face": "rules majority and argmax10: most annotators saw no face",
     "copy of a test picture": "a training picture that bears a test picture's name",
     "no emotion label": "a CK+ sequence without an emotion file; a picture coded in action units without a label",
-    "label none": "AffectNet code 8",
+    "label none": "AffectNet code 8; a rendered face of single units, which shows no label",
     "label uncertain": "AffectNet code 9",
     "label no face": "AffectNet code 10",
     "pose": "KDEF pictures that are not frontal",

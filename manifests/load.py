@@ -14,6 +14,11 @@ from pydantic import BaseModel, ValidationError
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests.schema import Asset, Calibration, Recipe, Source, TeacherEntry, UnitModelEntry, Units
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # the lexicon takes a second in the other one
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 M = TypeVar("M", bound=BaseModel)
 SHIPPED = files("ferbuild.manifests")
 
@@ -85,7 +90,7 @@ def read_yaml(path: Traversable) -> dict[str, Any]:
     return data
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """Refuses a mapping that says the same key twice; the last would win without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

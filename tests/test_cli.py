@@ -17,7 +17,8 @@ from ferbuild.builders.cli import COMMANDS
 def test_every_command_has_help_and_the_shared_options(run, command):
     ran = run(command, "--help")
     assert ran.code == 0
-    for option in ("--config", "--work", "--limit", "--workers", "--json"):
+    apart = () if command == "render" else ("--config", "--work", "--limit")  # it reads no fer-build.yaml
+    for option in (*apart, "--workers", "--json"):
         assert option in ran.out
 
 
@@ -41,14 +42,20 @@ def test_an_error_is_one_json_object(run, words, where):
     assert ran.json["error"]["where"] == where
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "demo", "status")])
+@pytest.mark.parametrize("command", ["check", "faces", "measure", "cot", "rlvr", "bench", "calibrate"])
 def test_a_wrong_root_is_named(run, tmp_path, command):
     (tmp_path / "fer-build.yaml").write_text(json.dumps({"sources": {"rafdb": "nowhere"}}))
-    words = {"export": ("ferbench", "--to", "unifer", "--out", "o")}.get(command, ())
-    ran = run(command, *words)
+    ran = run(command, *(("--against", "rafdb") if command == "calibrate" else ()))
     assert ran.code == 2
-    if command != "export":
-        assert "nowhere" in ran.err
+    assert "nowhere" in ran.err
+
+
+@pytest.mark.parametrize("words", [("export", "ferbench", "--to", "unifer", "--out", "o"), ("grounding",)])
+def test_what_is_not_built_is_named(run, tmp_path, words):
+    (tmp_path / "fer-build.yaml").write_text(json.dumps({"sources": {"rafdb": "nowhere"}}))
+    ran = run(*words)
+    assert ran.code == 2
+    assert "fer-data" in ran.err
 
 
 def test_no_sources_is_told(run, tmp_path):

@@ -12,13 +12,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from conftest import REPO, fer_build
 
 from ferbuild.builders import shards
 from ferbuild.builders.reasons import STAGES
+from ferbuild.demo import truth
+from ferbuild.demo.truth import read_truth
+from ferbuild.filters.units import judge, judge_truth
+from ferbuild.manifests.load import load_calibration
 
 pytestmark = pytest.mark.network
 
@@ -139,6 +145,53 @@ def test_the_demo_tells_how_its_claims_fare(demo):
     assert total["rationales"] == demo.stage("cot")["kept"]
     assert total["claims"] == total["supported"] + total["contradicted"] + total["not_judged"] > 0
     assert sum(found["claims"] for found in told["labels"].values()) == total["claims"]
+
+
+def test_what_is_judged_of_a_face_is_what_its_render_shows(demo):
+    """Faces that no calibration has seen: unit by unit, against the truth beside the releases."""
+    known, calibration = read_truth(demo.home / "releases"), load_calibration()
+    places = {row["id"]: (row["source"], row["rel_path"]) for row in rows(demo, "faces", ["id", "source", "rel_path"])}
+    right = []
+    for row in rows(demo, "measures", None):
+        shown = known.get(places[row["id"]])
+        if shown and shown["units"] is not None:
+            true = judge_truth(shown["units"])
+            judged = {name: one.state for name, one in judge(row, calibration).items() if "." not in name}
+            right += [state == true[name].state for name, state in judged.items() if state != "unknown"]
+    assert len(right) >= 200
+    assert np.mean(right) >= 0.95
+
+
+def rows(demo, stage: str, columns: list[str] | None) -> list[dict[str, Any]]:
+    tables = [piece.read() for piece in shards.slices(demo.work / stage, 1000) if piece.split == "train"]
+    return [row for table in tables for row in table.select(columns or table.schema.names).to_pylist()]
+
+
+def test_claims_are_counted_against_the_truth(demo, monkeypatch):
+    """A true and a false claim of a smile, both called supported, one not judged, and a photograph."""
+    releases = demo.home / "releases"
+    known = read_truth(releases)
+    smile, photo = (
+        next(place for place, row in known.items() if row["label"] == "happiness" and (row["units"] is None) == coded)
+        for coded in (False, True)
+    )
+    text = "The lip corners are pulled up. The lip corners are pulled down. The chin is raised."
+    verdicts = ["supported", "supported", "not judged"]
+    said = [
+        {
+            "faces": [{"source": source, "rel_path": path}],
+            "completion": [{"content": text}],
+            "claims": [{"verdict": verdict} for verdict in verdicts],
+        }
+        for source, path in (smile, photo)
+    ]
+    monkeypatch.setattr(truth, "_rationales", lambda cot: said)
+    assert truth.against_truth(demo.work / "cot", releases) == (2, 1)
+
+
+def test_the_demo_counts_its_own_claims_against_the_truth(demo):
+    told, claims = demo.result["truth"], demo.result["grounding"][0]["total"]
+    assert 0 <= told["right"] <= told["judged"] <= claims["supported"] + claims["contradicted"]
 
 
 def test_a_changed_option_redoes_only_what_depends_on_it(demo, tmp_path):

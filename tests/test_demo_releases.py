@@ -94,9 +94,9 @@ def test_the_same_seed_gives_the_same_bytes_whatever_lay_there(no_faces, tmp_pat
     broken_off.mkdir()
     (broken_off / "RELEASE.yaml").write_text(yaml.safe_dump(RELEASE))
     (broken_off / "half.jpg").write_bytes(b"half")
-    roots = {name: tmp_path / "b" / name for name in ("rafdb", "ferplus", "affectnet", "sfew")}
     ticks = []
-    assert build(tmp_path / "b", tick=lambda done, total: ticks.append((done, total))) == roots
+    build(tmp_path / "b", tick=lambda done, total: ticks.append((done, total)))
+    assert all(root.is_dir() for root in releases.roots(tmp_path / "b").values())
     assert ticks == [(done, len(shots())) for done in range(1, len(shots()) + 1)]
     build(tmp_path / "a")
     first = hashes(tmp_path / "a")

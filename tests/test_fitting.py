@@ -22,11 +22,18 @@ def test_precision_at_a_prevalence() -> None:
     assert found == pytest.approx([0.16 / (0.16 + 0.16), 1.0, 0.0])
 
 
-def test_rates_count_one_false_alarm_more_than_was_seen() -> None:
+def test_rates_are_shares_of_both_classes() -> None:
     scores, truth = np.arange(20.0), np.arange(20) >= 10
     hits, alarms = fitting.rates(scores, truth, np.array([0.0, 5.0, 10.0, 15.0, 30.0]))
     assert hits.tolist() == [1.0, 1.0, 1.0, 0.5, 0.0]
-    assert alarms == pytest.approx(np.array([11, 6, 1, 1, 1]) / 11)
+    assert alarms.tolist() == [1.0, 0.5, 0.0, 0.0, 0.0]
+
+
+def test_a_cautious_rate_is_the_end_of_its_interval() -> None:
+    """Wilson's one-sided upper end; of none in 100 it is z² / (100 + z²)."""
+    found = fitting.upper_end(np.array([0.0, 0.1, 1.0]), 100)
+    assert found == pytest.approx([0.02635, 0.16036, 1.0], abs=1e-4)
+    assert fitting.upper_end(np.array([0.0]), 0).tolist() == [1.0]
 
 
 def test_fit_finds_what_was_planted() -> None:
@@ -57,8 +64,8 @@ def test_the_cutoff_holds_in_the_worse_group() -> None:
     hard[500:550] = 20.0
     assert fitting.lowest_cutoff([(easy, truth)], least=0.9, prevalence=0.2) == 10.0
     assert fitting.lowest_cutoff([(easy, truth), (hard, truth)], least=0.9, prevalence=0.2) is None
-    assert fitting.lowest_cutoff([(hard, truth)], least=0.9, prevalence=0.5) == 10.0
-    assert fitting.lowest_cutoff([(hard, truth)], least=0.92, prevalence=0.5) is None
+    assert fitting.lowest_cutoff([(hard, truth)], least=0.88, prevalence=0.5) == 10.0
+    assert fitting.lowest_cutoff([(hard, truth)], least=0.9, prevalence=0.5) is None, "half a percent is no margin"
 
 
 def test_a_small_group_has_no_say_of_its_own() -> None:
@@ -87,4 +94,4 @@ def test_a_limit_is_the_worst_groups_precision_and_everyones_recall() -> None:
     second[100:109] = 1.0
     found = fitting.measured_limit([(first, truth), (second, truth)], 1.0, prevalence=0.5)
     assert found.recall == 0.75
-    assert found.precision == pytest.approx(0.75 / (0.75 + 10 / 101), abs=1e-3)
+    assert found.precision == pytest.approx(0.75 / (0.75 + 9 / 100), abs=1e-3)

@@ -37,13 +37,13 @@ def line(file: str, *units: Any) -> str:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    order = release.Order(24, seed=9, sizes=(32, 40), kinds=("labels", "units"))
+    order = release.Order(48, seed=9, sizes=(32, 40), kinds=("labels", "units"))
     out = release.build(tmp_path / "faces", order).out
     found = listing(out)
     annotations = {row["file"]: row for row in map(json.loads, (out / "annotations.jsonl").read_text().splitlines())}
     rows = found.rows.to_pylist()
-    assert len(rows) == 12
-    assert found.drops.num_rows == 12
+    assert len(rows) == 24
+    assert found.drops.num_rows == 24
     assert set(found.drops["reason"].to_pylist()) == {"label none"}
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
     for row in rows:

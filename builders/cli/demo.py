@@ -35,11 +35,12 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
     """
     config = options.config or out / FILE
     with only_one(out), progressing() as shown:
+        text = _config_text(config, releases.roots(out / RELEASES))
         shown.began("releases")
-        roots = releases.build(
+        releases.build(
             out / RELEASES, workers=options.workers, tick=lambda done, total: shown.tick("releases", done, total)
         )
-        _write_config(config, roots)
+        write_text(config, text)
         settings = read_settings(config, work=options.work, limit=options.limit, workers=options.workers)
         build = Build(settings, tick=shown.tick, began=shown.began)
         checked = check.as_json(check.check(build))
@@ -59,14 +60,14 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
     return code
 
 
-def _write_config(config: Path, roots: Mapping[str, Path]) -> None:
-    """Write the demo's fer-build.yaml; FerError where there is one that the user has made his own."""
+def _config_text(config: Path, roots: Mapping[str, Path]) -> str:
+    """Return the demo's fer-build.yaml; FerError where there is one that the user has made his own."""
     home = config.resolve().parent
     text = config_text({"sources": {name: os.path.relpath(root.resolve(), home) for name, root in roots.items()}})
     if config.exists() and config.read_text(encoding="utf-8") != text:
         hint = f"run `fer-build cot --config {config}` and the like, or give the demo another folder with --out"
         raise FerError(config, "was edited, so the demo leaves it alone", hint)
-    write_text(config, text)
+    return text
 
 
 def _run_all(build: Build) -> int:

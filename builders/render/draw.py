@@ -6,7 +6,7 @@ gives the same scenes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,8 @@ STRENGTH = (0.5, 1.1)
 BANDS = {"frontal": (15.0, 12.0), "turned": (30.0, 18.0), "side": (45.0, 22.0), "profile": (70.0, 25.0)}
 """Range of pose to the largest yaw and pitch in degrees; `frontal` is the usual."""
 BAND_SHARES = {"frontal": 0.65, "turned": 0.23, "side": 0.12, "profile": 0.0}
+VARIANT = 0.25
+"""Chance of each variant of a compound form."""
 SMALL_UNITS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU7", "AU12", "AU14", "AU15", "AU17", "AU24", "AU25")
 """Units that a face shows a little of without meaning anything."""
 AGAINST = (("AU43", "AU5"), ("AU27", "AU24"), ("AU27", "AU28"), ("AU27", "AU23"), ("AU26", "AU28"), ("AU18", "AU20"))
@@ -100,7 +102,7 @@ def label_units(rng: np.random.Generator, label: str, strength: tuple[float, flo
     compound = bool(prototype.compound) and rng.random() < 0.5
     members = list(prototype.compound if compound else prototype.emfacs)
     if compound:
-        members += [one for one in prototype.variants if rng.random() < 0.4]
+        members += [one for one in prototype.variants if rng.random() < VARIANT]
     level = rng.uniform(*strength)
     side = str(rng.choice(["left", "right"]))
     out: dict[str, float] = {}
@@ -191,9 +193,3 @@ def draw_photo(rng: np.random.Generator) -> Photo:
         gamma=float(rng.uniform(0.85, 1.2)),
         seed=int(rng.integers(1 << 31)),
     )
-
-
-def draw_labels(rng: np.random.Generator, count: int, labels: Sequence[str] = CANONICAL) -> list[str]:
-    """Return `count` labels in random order, each as often as the others."""
-    full = [labels[at % len(labels)] for at in range(count)]
-    return [str(one) for one in rng.permutation(full)]

@@ -197,7 +197,7 @@ class _Drape(NamedTuple):
     """Decimetres backwards to a decimetre down."""
 
 
-HUNG = _Drape((5.6, 6.5, 7, 7.35, 7.65, 8.15), (104, 106, 108, 110, 110, 104), (1.1, 1.1, 1.15, 1.12, 1.01, 0.86), 0.05)
+HUNG = _Drape((5.6, 6.5, 7, 7.35, 7.65, 8.15), (112, 116, 125, 127, 118, 104), (1.1, 1.1, 1.15, 1.12, 1.01, 0.86), 0.05)
 WOUND = _Drape((5.6, 6.1, 6.5, 7.0, 7.6, 8.15), (178, 175, 150, 116, 114, 112), (1.2, 0.94, 0.92, 0.98, 1, 0.86), 0.0)
 """Long hair, and a scarf, which closes under the chin."""
 
@@ -211,7 +211,7 @@ def _curtain(hair: Hair, fit: Callable[[Floats], Floats], stuff: int) -> _Piece:
     swell, thick = np.interp(y, drape.heights, drape.swell), min(hair.volume, 0.12)
     x = np.sin(angle) * (HALF_WIDTH + thick) * swell
     z = CENTRE_Z - np.cos(angle) * (HALF_DEPTH + thick) * swell - drape.back * (8.2 - y)
-    cover = np.minimum((1 - np.abs(side)) * 25, (y - low) * 0.6 + (0.2 if stuff == CLOTH else 0.0)) + 0.02
+    cover = np.minimum(0.08 + (1 - np.abs(side)) * 25, 0.02 + (y - low) * 0.6 + (0.2 if stuff == CLOTH else 0.0))
     outwards = np.stack([np.sin(angle) / HALF_WIDTH, np.zeros_like(x), -np.cos(angle) / HALF_DEPTH], -1)
     rest = np.stack([x, y, z], -1).reshape(-1, 3)
     return _Piece(rest, fit(rest), unit(outwards.reshape(-1, 3)), cover.ravel(), stuff, _grid(*y.shape))

@@ -17,16 +17,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from ferbuild.builders.record import CANONICAL
 from ferbuild.builders.render import VERSION
-from ferbuild.builders.render.draw import NONE, Kind, draw, draw_at, draw_labels
+from ferbuild.builders.render.draw import NONE, Kind, draw, draw_at
 from ferbuild.builders.render.head import load_head
 from ferbuild.builders.render.picture import Rendered, render
 from ferbuild.builders.render.scene import Crop, Framing, Scene, View
 
 SYNTHETIC = "synthetic: a rendered face, nobody's; made by fer-build render; CC0-1.0"
 """Written into every picture file."""
-PER_PERSON = 8
-"""Pictures of one person; of labels, each person shows all eight."""
-PERSON, PICTURE, LABELS, SIZE = range(4)
+PERSON, PICTURE, SIZE = range(3)
 """What a random number is for: keys beside the seed."""
 MADE_OF = ("skin", "eyes", "hair", "light", "camera", "background", "photo")
 """Parts of a scene that are annotated as they are."""
@@ -64,13 +62,16 @@ class Made(NamedTuple):
 
 
 def plan(count: int, seed: int, sizes: tuple[int, int], kinds: tuple[Kind, ...]) -> list[Job]:
-    """Return the jobs of a release; `sizes`: least and largest side in pixels, between which sides are drawn."""
+    """Return the jobs of a release; `sizes`: least and largest side in pixels, between which sides are drawn.
+
+    The kinds take turns; of each, a person shows as many pictures as there are labels: every label once.
+    """
     jobs = []
     for number in range(count):
-        person, place = divmod(number, PER_PERSON)
-        kind = kinds[number % len(kinds)] if len(kinds) > 1 else kinds[0]
-        labels = draw_labels(draw_at(seed, LABELS, person), PER_PERSON, CANONICAL)
-        label = labels[place] if kind == "labels" else NONE
+        turn, which = divmod(number, len(kinds))
+        person, place = divmod(turn, len(CANONICAL))
+        kind = kinds[which]
+        label = CANONICAL[place] if kind == "labels" else NONE
         jobs.append(Job(number, seed, kind, label, person, _side(draw_at(seed, SIZE, number), sizes)))
     return jobs
 

@@ -19,7 +19,7 @@ from ferbuild.builders.render.scene import Scene
 
 LEFT, BOTTOM, RIGHT, TOP = -0.9, 6.0, 0.9, 8.5
 """What the map covers, decimetres of the base mesh."""
-SCALE = 320
+SCALE = 256
 """Pixels of the map to a decimetre."""
 HAIRS = 150
 """Drawn to a brow of usual thickness."""
@@ -57,7 +57,7 @@ FURROWS = (
         0.28,
     ),
     Furrow([[(0.05, 7.37), (0.062, 7.44), (0.058, 7.52)], [(0.02, 7.4), (0.022, 7.47)]], 0.016,
-           {"browDown": 0.7}, 0.2),
+           {"browDown": 1.0}, 0.2),
     Furrow(
         [[(0.04, 7.3), (0.09, 7.26)], [(0.03, 7.24), (0.1, 7.19)], [(0.05, 7.17), (0.12, 7.12)]],
         0.016,

@@ -19,9 +19,9 @@ def unit(vectors: Floats) -> Floats:
 
 def along(vectors: Floats, way: Floats) -> Floats:
     """Return how far each of the vectors (N x K) goes along one (K)."""
-    return np.einsum("ij,j->i", vectors, way)
+    return np.asarray(np.einsum("ij,j->i", vectors, way))
 
 
 def mapped(vectors: Floats, matrix: Floats) -> Floats:
     """Return every vector (N x K) times a K x L matrix."""
-    return np.einsum("ij,jk->ik", vectors, matrix)
+    return np.asarray(np.einsum("ij,jk->ik", vectors, matrix))
