@@ -118,28 +118,39 @@ def bands(halves: Halves, scores: Floats) -> dict[str, Band]:
         least = most
         held = inside & halves.held_out
         truth = halves.truth[held]
+        present = _lowest(halves, scores, inside)
+        absent = _lowest(_mirrored(halves), -scores, inside)
+        if present is not None and absent is not None and present <= -absent:
+            # Both hold in the overlap: halfway, each is stricter than it has to be.
+            present, absent = (present - absent) / 2, (absent - present) / 2 + 0.001
         found[name] = Band(
             auc=round(fitting.auc(scores[held], truth), 3),
             faces=int(held.sum()),
             positives=int(truth.sum()),
-            present=_cutoff(halves, scores, inside),
-            absent=_below(_cutoff(_mirrored(halves), -scores, inside)),
+            present=_cutoff(halves, scores, held, present),
+            absent=_below(_cutoff(_mirrored(halves), -scores, held, absent)),
         )
     return found
 
 
-def _cutoff(halves: Halves, scores: Floats, inside: Truth) -> Cutoff | None:
-    """Return the cutoff chosen on one half of the faces, as the other half found it; None below the rule."""
+def _lowest(halves: Halves, scores: Floats, inside: Truth) -> float | None:
+    """Return the cutoff that is chosen on one half of the faces and confirmed by the other half, or None."""
     chosen, held = (groups(halves, scores, inside & half) for half in (~halves.held_out, halves.held_out))
-    fewest = min(sum(int(truth.sum()) for _, truth in half) for half in (chosen, held))
-    if fewest < fitting.FEWEST:
+    if min(sum(int(truth.sum()) for _, truth in half) for half in (chosen, held)) < fitting.FEWEST:
         return None
     for least in STEPS:
         at = fitting.lowest_cutoff(chosen, least=least, prevalence=RULE.prevalence)
         limit = None if at is None else fitting.measured_limit(held, at, prevalence=RULE.prevalence)
         if limit and limit.precision >= RULE.precision and limit.recall >= fitting.LEAST_RECALL:
-            return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall)
+            return limit.at
     return None
+
+
+def _cutoff(halves: Halves, scores: Floats, held: Truth, at: float | None) -> Cutoff | None:
+    if at is None:
+        return None
+    limit = fitting.measured_limit(groups(halves, scores, held), at, prevalence=RULE.prevalence)
+    return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall)
 
 
 def groups(halves: Halves, scores: Floats, which: Truth) -> list[tuple[Floats, Truth]]:

@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from ferbuild.builders import record
 from ferbuild.builders.cli import COMMANDS, cli
+from ferbuild.builders.counterfactual import COUNTERFACTUAL
 from ferbuild.builders.distances import ABOUT
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.measures import MEASURES
+from ferbuild.builders.pairs import PAIRS
 from ferbuild.builders.reasons import STAGES
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Judge, Score, Source
@@ -33,6 +35,8 @@ DATASETS = {
     "cot": ("COT", record.COT),
     "rlvr": ("RLVR", record.RLVR),
     "ferbench": ("FERBENCH", record.FERBENCH),
+    "pairs": ("PAIRS", PAIRS),
+    "counterfactual": ("COUNTERFACTUAL", COUNTERFACTUAL),
     "drops": ("DROPS", record.DROPS),
 }
 """Dataset to its schema, and the name that the schema bears in its module."""
@@ -186,9 +190,10 @@ def _fill(text: str, mark: str, body: str, path: Path) -> str:
 
 def _notes(variable: str) -> dict[str, str]:
     """Return the comments beside the fields of a schema, and of those it shares with the listing and the faces."""
-    text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in ("record.py", "measures.py"))
+    modules = ("record.py", "measures.py", "pairs.py", "counterfactual.py")
+    text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in modules)
     found: dict[str, str] = {}
-    for name in ("LISTED", "FACES", variable):
+    for name in ("LISTED", "FACES", *(("PAIRS",) if variable == "COUNTERFACTUAL" else ()), variable):
         body = re.search(rf"^{name} = pa\.schema\((.*?)^\)", text, re.DOTALL | re.MULTILINE)
         assert body is not None
         found |= dict(re.findall(r'\("(\w+)", .*?\),  # (.+)', body[1]))
