@@ -116,7 +116,7 @@ def upper_end(shares: Floats, count: int) -> Floats:
     return np.asarray((centre + spread) / (1 + z * z / count))
 
 
-LEAST_RECALL = 0.1
+LEAST_RECALL = 0.2
 """A judgement that finds fewer than this share of what is there is not worth having."""
 FEWEST = 40
 """Faces without the unit that a population must have for its false alarms to be counted."""

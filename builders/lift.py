@@ -1,8 +1,8 @@
 """How well rationales are grounded: claims judged, supported and contradicted, and the lift over another face.
 
 Stands behind `cot` on the way of a face: it reads finished datasets and builds none. Support is the share of the
-judged claims that the measurements bear out; the lift is that share on a rationale's own face less the share on
-another face with the same label. What fits any face of a label lifts nothing.
+judged claims that the measurements bear out. The lift is the share of all claims that they bear out on a rationale's
+own face, less the share on another face with the same label: what fits any face of a label lifts nothing.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ class Tally:
     not_judged: int
     support: float | None
     """Supported of judged, 0..1."""
+    borne_out: float | None
+    """Supported of all claims, 0..1, over the rationales that could be tried on another face with their label."""
     elsewhere: float | None
-    """The same, over the rationales that could be tried on another face with their label."""
+    """The same claims on the other face."""
     lift: float | None
-    """`support` less `elsewhere`, both over the rationales that could be tried on another face; -1..1."""
+    """`borne_out` less `elsewhere`, -1..1."""
     error: float | None
     """Half of the 95 % interval of the lift."""
 
@@ -117,8 +119,8 @@ def tally(rows: pl.DataFrame) -> Tally:
     names = ("supported", "contradicted", "not_judged")
     supported, contradicted, not_judged = (int(rows[name].sum()) for name in names)
     tried = rows.filter(pl.col("supported_elsewhere").is_not_null())
-    own = _ratio(tried["supported"], tried["supported"] + tried["contradicted"])
-    other = _ratio(tried["supported_elsewhere"], tried["supported_elsewhere"] + tried["contradicted_elsewhere"])
+    claims = tried["supported"] + tried["contradicted"] + tried["not_judged"]
+    own, other = _ratio(tried["supported"], claims), _ratio(tried["supported_elsewhere"], claims)
     lift, error = _difference(own, other)
     judged = supported + contradicted
     return Tally(
@@ -128,6 +130,7 @@ def tally(rows: pl.DataFrame) -> Tally:
         contradicted=contradicted,
         not_judged=not_judged,
         support=supported / judged if judged else None,
+        borne_out=own[0] if own else None,
         elsewhere=other[0] if other else None,
         lift=lift,
         error=error,

@@ -158,10 +158,10 @@ COT = pa.schema(
         ("verdicts", pa.list_(pa.string())),  # the checks this row passed
         ("claims", CLAIMS),  # null where claims were not checked
         ("supported", pa.int32()),  # claims that the measurements bear out
-        ("contradicted", pa.int32()),
+        ("contradicted", pa.int32()),  # claims of which the measurements show the opposite
         ("not_judged", pa.int32()),  # claims beyond what the calibration can judge
         ("supported_elsewhere", pa.int32()),  # of the same claims, on another face with the same label
-        ("contradicted_elsewhere", pa.int32()),
+        ("contradicted_elsewhere", pa.int32()),  # null where no other face with the label was measured
         ("grounding_version", pa.string()),  # hash of calibration and lexicon
         ("votes", pa.list_(pa.int32())),
         ("label_rule", pa.string()),

@@ -222,7 +222,7 @@ def _type(kind: pa.DataType) -> str:
         return "image"
     if pa.types.is_list(kind):
         return f"list[{_type(kind.value_type)}]"
-    if pa.types.is_struct(kind) and kind.num_fields > 10:
+    if pa.types.is_struct(kind) and kind.num_fields > 10 and len({field.type for field in kind}) == 1:
         return f"{{{kind.num_fields} named {_type(kind[0].type)}}}"
     if pa.types.is_struct(kind):
         return "{" + ", ".join(f"{field.name}: {_type(field.type)}" for field in kind) + "}"

@@ -80,9 +80,9 @@ def test_a_small_group_has_no_say_of_its_own() -> None:
 def test_a_cutoff_that_finds_almost_nothing_is_none() -> None:
     truth = np.arange(1000) < 500
     scores = np.where(truth, 0.0, 1.0)
-    scores[:40] = 2.0  # a lucky few
+    scores[:80] = 2.0  # a lucky few
     assert fitting.lowest_cutoff([(scores, truth)], least=0.9, prevalence=0.5) is None
-    scores[:60] = 2.0
+    scores[:120] = 2.0
     assert fitting.lowest_cutoff([(scores, truth)], least=0.9, prevalence=0.5) == 2.0
 
 

@@ -17,11 +17,17 @@ def rows(*counts: tuple[int, int, int, int | None, int | None]) -> pl.DataFrame:
 
 
 def test_support_and_lift_are_ratios_of_sums() -> None:
-    found = lift.tally(rows((3, 1, 2, 1, 1), (1, 0, 0, 0, 2)))
+    found = lift.tally(rows((3, 1, 2, 1, 1), (1, 0, 0, 0, 1)))
     assert (found.rationales, found.claims, found.supported, found.contradicted, found.not_judged) == (2, 7, 4, 1, 2)
     assert found.support == pytest.approx(4 / 5)
-    assert found.elsewhere == pytest.approx(1 / 4)
-    assert found.lift == pytest.approx(4 / 5 - 1 / 4)
+    assert (found.borne_out, found.elsewhere) == (pytest.approx(4 / 7), pytest.approx(1 / 7))
+    assert found.lift == pytest.approx(3 / 7)
+
+
+def test_what_cannot_be_judged_elsewhere_is_not_borne_out_there() -> None:
+    """Verdicts "absent" are rare: were the unclear ones left out, nearly everything would be supported everywhere."""
+    found = lift.tally(rows(*[(1, 0, 0, 0, 0)] * 10))
+    assert (found.support, found.borne_out, found.elsewhere, found.lift) == (1.0, 1.0, 0.0, 1.0)
 
 
 def test_what_fits_every_face_lifts_nothing() -> None:
@@ -32,12 +38,13 @@ def test_what_fits_every_face_lifts_nothing() -> None:
 def test_rationales_without_another_face_count_for_support_alone() -> None:
     found = lift.tally(rows((1, 1, 0, 0, 2), (10, 0, 0, None, None)))
     assert found.support == pytest.approx(11 / 12)
-    assert found.lift == pytest.approx(1 / 2 - 0)
+    assert found.lift == pytest.approx(1 / 2)
 
 
 def test_nothing_judged_is_no_figure() -> None:
     found = lift.tally(rows((0, 0, 4, 0, 0)))
-    assert (found.support, found.elsewhere, found.lift, found.error) == (None, None, None, None)
+    assert (found.support, found.borne_out, found.elsewhere, found.lift) == (None, 0.0, 0.0, 0.0)
+    assert lift.tally(rows((0, 0, 0, 0, 0))).lift is None
 
 
 def test_the_interval_is_the_bootstraps() -> None:

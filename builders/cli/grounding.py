@@ -51,8 +51,9 @@ def show_grounding(one: lift.Grounding) -> None:
         f"  {total.claims:,} claims in {total.rationales:,} rationales: {total.supported:,} supported, "
         f"{total.contradicted:,} contradicted, {total.not_judged:,} not judged"
     )
-    own, other = _share(total.support), _share(total.elsewhere)
-    click.echo(f"  support {own}, on another face of the label {other}, lift {_lift(total)}")
+    own, other = _share(total.borne_out), _share(total.elsewhere)
+    click.echo(f"  support: {_share(total.support)} of what was judged")
+    click.echo(f"  lift: {own} of all claims borne out, {other} on another face with the label: {_lift(total)}")
     if one.why:
         click.echo(f"  not judged because: {', '.join(f'{why} {count:,}' for why, count in one.why.items())}")
     if one.other_language:
