@@ -21,8 +21,8 @@ from ferbuild.filters.units import PRESENT_FROM, SIDES, features, sides
 from ferbuild.manifests.load import load_units
 from ferbuild.manifests.schema import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 
-RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence=1 / 3)
-"""Nine of ten judgements are right even where only one face in three is as they say; at even odds that is 95 of 100.
+RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence=0.4)
+"""Nine of ten judgements are right even where only two faces in five are as they say; at even odds that is 93 of 100.
 Nobody knows how often a claim that is made is true, so the precision is not stated at odds that flatter it."""
 BANDS = {"frontal": 15.0, "turned": 30.0}
 """Degrees, the larger of yaw and pitch."""
