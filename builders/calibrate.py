@@ -21,9 +21,10 @@ from ferbuild.filters.units import PRESENT_FROM, SIDES, features, sides
 from ferbuild.manifests.load import load_units
 from ferbuild.manifests.schema import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 
-RULE = Rule(precision=0.9, present_from=PRESENT_FROM, prevalence=0.4)
-"""Nine of ten judgements are right even where only two faces in five are as they say; at even odds that is 93 of 100.
-Nobody knows how often a claim that is made is true, so the precision is not stated at odds that flatter it."""
+RULE = Rule(precision=0.9, present_from=PRESENT_FROM, present_in=0.2, absent_in=0.4)
+"""Nine of ten are right where one face in five shows what is judged present, as is usual for a unit in faces of the
+eight labels (at even odds 97 of 100), and where two in five lack what is judged absent (at even odds 93 of 100): nobody
+knows how often a claim that is made is true, so the precision is not stated at odds that flatter it."""
 BANDS = {"frontal": 15.0, "turned": 30.0}
 """Degrees, the larger of yaw and pitch."""
 STEPS = (0.9, 0.92, 0.94, 0.96)
@@ -118,8 +119,8 @@ def bands(halves: Halves, scores: Floats) -> dict[str, Band]:
         least = most
         held = inside & halves.held_out
         truth = halves.truth[held]
-        present = _lowest(halves, scores, inside)
-        absent = _lowest(_mirrored(halves), -scores, inside)
+        present = _lowest(halves, scores, inside, RULE.present_in)
+        absent = _lowest(_mirrored(halves), -scores, inside, RULE.absent_in)
         if present is not None and absent is not None and present <= -absent:
             # Both hold in the overlap: halfway, each is stricter than it has to be.
             present, absent = (present - absent) / 2, (absent - present) / 2 + 0.001
@@ -127,29 +128,29 @@ def bands(halves: Halves, scores: Floats) -> dict[str, Band]:
             auc=round(fitting.auc(scores[held], truth), 3),
             faces=int(held.sum()),
             positives=int(truth.sum()),
-            present=_cutoff(halves, scores, held, present),
-            absent=_below(_cutoff(_mirrored(halves), -scores, held, absent)),
+            present=_cutoff(halves, scores, held, present, RULE.present_in),
+            absent=_below(_cutoff(_mirrored(halves), -scores, held, absent, RULE.absent_in)),
         )
     return found
 
 
-def _lowest(halves: Halves, scores: Floats, inside: Truth) -> float | None:
+def _lowest(halves: Halves, scores: Floats, inside: Truth, prevalence: float) -> float | None:
     """Return the cutoff that is chosen on one half of the faces and confirmed by the other half, or None."""
     chosen, held = (groups(halves, scores, inside & half) for half in (~halves.held_out, halves.held_out))
     if min(sum(int(truth.sum()) for _, truth in half) for half in (chosen, held)) < fitting.FEWEST:
         return None
     for least in STEPS:
-        at = fitting.lowest_cutoff(chosen, least=least, prevalence=RULE.prevalence)
-        limit = None if at is None else fitting.measured_limit(held, at, prevalence=RULE.prevalence)
+        at = fitting.lowest_cutoff(chosen, least=least, prevalence=prevalence)
+        limit = None if at is None else fitting.measured_limit(held, at, prevalence=prevalence)
         if limit and limit.precision >= RULE.precision and limit.recall >= fitting.LEAST_RECALL:
             return limit.at
     return None
 
 
-def _cutoff(halves: Halves, scores: Floats, held: Truth, at: float | None) -> Cutoff | None:
+def _cutoff(halves: Halves, scores: Floats, held: Truth, at: float | None, prevalence: float) -> Cutoff | None:
     if at is None:
         return None
-    limit = fitting.measured_limit(groups(halves, scores, held), at, prevalence=RULE.prevalence)
+    limit = fitting.measured_limit(groups(halves, scores, held), at, prevalence=prevalence)
     return Cutoff(at=limit.at, precision=limit.precision, recall=limit.recall)
 
 

@@ -312,9 +312,10 @@ class Rule(Strict):
     """Least share of right judgements, 0..1."""
     present_from: float
     """Intensity from which a unit counts as truly present, 0..1."""
-    prevalence: float
-    """Share of faces for which a judgement would be right, at which its precision is stated: of truly present ones for
-    `present`, of truly absent ones for `absent`."""
+    present_in: float
+    """Share of faces that truly show a unit, at which the precision of `present` is stated, 0..1."""
+    absent_in: float
+    """Share of faces that truly lack it, at which the precision of `absent` is stated, 0..1."""
 
 
 class MadeBy(Strict):

@@ -23,7 +23,7 @@ def band(present: float | None, absent: float | None) -> Band:
 def calibration(units: Mapping[str, Mapping[int, Judge]]) -> Calibration:
     return Calibration(
         made_by=MadeBy(renderer=1, commit="", seed=0, faces=0, weights={}),
-        rule=Rule(precision=0.9, present_from=0.3, prevalence=0.4),
+        rule=Rule(precision=0.9, present_from=0.3, present_in=0.2, absent_in=0.4),
         sizes={48: 12.0, 224: 60.0},
         bands={"frontal": 15.0, "turned": 30.0},
         units={name: dict(judges) for name, judges in units.items()},
