@@ -52,7 +52,7 @@ def calibration(count: int, *, seed: int, workers: int, tick: Tick, nets: Nets =
 
 def write(made: Calibration, out: Path) -> None:
     """Write a calibration as YAML, durably."""
-    text = yaml.safe_dump(made.model_dump(mode="json", exclude_none=True), sort_keys=False, width=120)
+    text = yaml.safe_dump(made.model_dump(exclude_none=True), sort_keys=False, width=120)
     write_text(out, HEAD + text)
 
 

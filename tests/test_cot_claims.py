@@ -41,7 +41,7 @@ def test_every_claim_of_the_demo_is_accounted_for(demo) -> None:
         verdicts = [claim["verdict"] for claim in row["claims"]]
         counts = (row["supported"], row["contradicted"], row["not_judged"])
         assert tuple(verdicts.count(one) for one in ("supported", "contradicted", "not judged")) == counts
-        assert counts[0] and not counts[1] and not counts[2], "the baseline says what was judged, and nothing else"
+        assert not counts[1] and not counts[2], "the baseline says what was judged, and nothing else"
         assert row["supported_elsewhere"] + row["contradicted_elsewhere"] <= len(row["claims"])
         assert all(text[claim["start"] : claim["end"]].strip() for claim in row["claims"])
         assert len(row["grounding_version"]) == 16
@@ -54,9 +54,9 @@ def test_the_report_of_the_demo(demo) -> None:
     (teacher,) = ran.json["teachers"]
     total = teacher["total"]
     assert (teacher["teacher"], teacher["circular"], total["rationales"]) == ("geometry", True, len(found))
-    assert total["supported"] == sum(row["supported"] for row in found) == total["claims"] > len(found)
+    assert total["supported"] == sum(row["supported"] for row in found) == total["claims"] > 30
     assert total["support"] == 1.0
-    assert 0 < total["lift"] < 1, "its own face bears it out, another one of the label does so less"
+    assert 0.2 < total["lift"] < 0.9, "its own face bears it out, another one of the label does so less"
     assert sum(label["rationales"] for label in teacher["labels"].values()) == len(found)
     shown = fer_build("grounding", cwd=demo.home)
     assert "circular" in shown.out and "lift" in shown.out

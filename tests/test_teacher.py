@@ -152,7 +152,7 @@ def test_retry_after_as_a_date():
 
 def test_geometry_needs_no_store_and_computes(monkeypatch, tmp_path):
     geometry = pytest.importorskip("ferbuild.builders.geometry")
-    monkeypatch.setattr(geometry, "answer", lambda measured, choices: f"{measured} {choices}")
+    monkeypatch.setattr(geometry, "answer", lambda measured, choices, known: f"{measured} {choices}")
     opened = open_teacher(load.load_teacher("geometry"), store=tmp_path / "r.sqlite")
     assert isinstance(opened, GeometryTeacher) and opened.baseline and opened.name == "geometry"
     opened.ask([request(1)], ignore)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--count", type=click.IntRange(200), default=12000, show_default=True, help="Faces to render.")
+@click.option("--count", type=click.IntRange(12), default=9000, show_default=True, help="Faces to render.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--out",
@@ -31,7 +31,7 @@ def calibrate(options: Options, count: int, seed: int, out: Path, against: str |
     """Render faces, measure them, and write which action units may be judged, at which size and pose.
 
     \b
-    fer-build calibrate                    half an hour on two cores
+    fer-build calibrate                    a quarter of an hour on two cores
     fer-build calibrate --against rafau    the calibration in use, on human codes; needs RAF-AU in fer-build.yaml
     """
     if against is not None:
