@@ -15,11 +15,13 @@ from ferbuild.builders import images, pool
 from ferbuild.builders.config import Release, Settings
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.measures import measure_picture
-from ferbuild.builders.nets import Nets, nets_of, opened
+from ferbuild.builders.nets import Nets, fitting_calibration, nets_of, opened
+from ferbuild.builders.record import Row
 from ferbuild.builders.sources.codes import coded
 from ferbuild.builders.sources.tree import read_picture
 from ferbuild.filters.units import judge, judge_truth
-from ferbuild.manifests.load import load_calibration, load_units
+from ferbuild.manifests.calibration import Calibration
+from ferbuild.manifests.load import load_units
 
 CHUNK = 50
 """Pictures to a piece of work."""
@@ -68,10 +70,11 @@ class Compared(NamedTuple):
 def compare(settings: Settings, name: str, *, tick: Callable[[int, int], None] = lambda done, total: None) -> Compared:
     """Return how the calibration in use agrees with the codes of a release in fer-build.yaml; FerError without one."""
     release = _release(settings, name)
+    calibration = fitting_calibration(settings)
     found = coded(release.source, release.root, layout=release.layout)
     pictures = [Picture(found.base, row["rel_path"], row["units"]) for row in found.rows.iter_rows(named=True)]
     pieces = [pictures[at : at + CHUNK] for at in range(0, len(pictures), CHUNK)]
-    work = partial(_tally, calibration=settings.calibration, nets=nets_of(settings))
+    work = partial(_tally, calibration=calibration, nets=nets_of(settings))
     counts, why, done = Counter[tuple[str, str]](), Counter[str](), 0
     for some, reasons in pool.each(work, pieces, workers=settings.workers, stage="calibrate"):
         counts.update(some)
@@ -91,19 +94,18 @@ def _release(settings: Settings, name: str) -> Release:
 
 
 def _tally(
-    pictures: Sequence[Picture], *, calibration: Path | None, nets: Nets
+    pictures: Sequence[Picture], *, calibration: Calibration, nets: Nets
 ) -> tuple[Counter[tuple[str, str]], Counter[str]]:
     """Return, for some pictures, how often each part of each unit's agreement came, and why others gave none."""
     counts, why = Counter[tuple[str, str]](), Counter[str]()
     for picture in pictures:
         truth = judge_truth(picture.units)
         counts.update((unit, "coded") for unit in load_units().units if truth[unit].state == "present")
-        try:
-            measured = measure_picture(read_picture(picture.base, picture.rel_path), opened(nets))
-        except (images.PictureError, OSError, KeyError, ValueError):
+        measured = _measured(picture, nets)
+        if measured is None:
             why["unreadable"] += 1
             continue
-        judged = judge(measured, load_calibration(calibration))
+        judged = judge(measured, calibration)
         states = {judged[unit].state for unit in load_units().units}
         if states == {"unknown"}:
             why[judged["AU12"].why] += 1
@@ -113,3 +115,15 @@ def _tally(
                 counts[unit, state] += 1
                 counts[unit, f"{state}_right"] += truth[unit].state == state
     return counts, why
+
+
+def _measured(picture: Picture, nets: Nets) -> Row | None:
+    """Return the measures of a picture; None where it cannot be read or is none."""
+    try:
+        data = read_picture(picture.base, picture.rel_path)
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        return measure_picture(data, opened(nets))
+    except images.PictureError:
+        return None

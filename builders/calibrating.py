@@ -1,31 +1,31 @@
 """Makes a calibration from end to end, and scores one on human codes: what `fer-build calibrate` runs.
 
-Stands beside the way of a face. The faces that try the finished calibration are drawn with another seed than those
-it was made of.
+Stands beside the way of a face.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
 
-from ferbuild.builders.calibrate import calibrate
+from ferbuild.builders.calibrate import calibrate, restate
 from ferbuild.builders.files import write_text
 from ferbuild.builders.nets import SHIPPED, Nets, opened
 from ferbuild.builders.render import VERSION
-from ferbuild.builders.sample import sample
+from ferbuild.builders.sample import Seen, sample
 from ferbuild.builders.trial import trial
-from ferbuild.manifests.schema import Calibration, MadeBy
+from ferbuild.manifests.calibration import Calibration, MadeBy
 
 Tick = Callable[[str, int, int], None]
 
-TRIAL_SHARE = 6
-"""One face tries the calibration for so many that made it."""
-TRIAL_SEED = 1_000_003
-"""Added to the seed for the faces of the trial."""
+FIGURES_SHARE, TRIAL_SHARE = 3, 6
+"""One face states the figures, and one tries the whole, for so many that chose scores and cutoffs."""
+FIGURES_SEED, TRIAL_SEED = 1_000_003, 2_000_006
+"""Added to the seed for those faces."""
 
 HEAD = """\
 # Which action units may be judged on a face, at which picture size and pose: written by `fer-build calibrate`.
@@ -34,20 +34,21 @@ HEAD = """\
 
 
 def calibration(count: int, *, seed: int, workers: int, tick: Tick, nets: Nets = SHIPPED) -> Calibration:
-    """Render and measure `count` faces, fit and test a judge for every unit, and try the whole on fresh faces."""
-    faces = sample(
-        count, seed=seed, workers=workers, nets=nets, tick=lambda done, total: tick("calibrate", done, total)
-    )
+    """Render and measure `count` faces, fit and test a judge for every unit, state its figures, and try the whole.
+
+    Three sets of faces: none that states a figure has chosen anything, and none that tries the whole has left
+    anything out.
+    """
+
+    def drawn(stage: str, number: int, own: int) -> list[Seen]:
+        return sample(number, seed=own, workers=workers, nets=nets, tick=partial(tick, stage))
+
     model = opened(nets).units
+    faces = drawn("calibrate", count, seed)
     made = calibrate(faces, _made_by(count, seed, nets), [model.name] if model else [])
-    fresh = sample(
-        max(count // TRIAL_SHARE, 1),
-        seed=seed + TRIAL_SEED,
-        workers=workers,
-        nets=nets,
-        tick=lambda done, total: tick("trial", done, total),
-    )
-    return made.model_copy(update={"trial": trial(fresh, made, seed + TRIAL_SEED)})
+    made = restate(made, drawn("figures", max(count // FIGURES_SHARE, 1), seed + FIGURES_SEED))
+    tried = trial(drawn("trial", max(count // TRIAL_SHARE, 1), seed + TRIAL_SEED), made, seed + TRIAL_SEED)
+    return made.model_copy(update={"trial": tried})
 
 
 def write(made: Calibration, out: Path) -> None:
@@ -66,10 +67,12 @@ def _made_by(count: int, seed: int, nets: Nets) -> MadeBy:
 
 def _commit() -> str:
     """Return the commit of the checkout this runs from, with `+` where files were changed; empty outside of one."""
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     try:
+        if Path(_git(here, "rev-parse", "--show-toplevel")) != here.parent:
+            return ""  # installed into an environment that lies in somebody's own checkout
         head = _git(here, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(here, "status", "--porcelain", "--", ".") else "")
+        return head + ("+" if _git(here, "status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 

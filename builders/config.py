@@ -17,6 +17,8 @@ from ferbuild.manifests import load
 from ferbuild.manifests.schema import Entry, Recipe, Source, Strict
 
 FILE = "fer-build.yaml"
+NETS = ("centerface", "face_mesh")
+"""The files of models.yaml that `models:` may replace: the nets that measure a face."""
 
 
 class ConfigFile(Strict):
@@ -34,7 +36,7 @@ class ConfigFile(Strict):
     unit_model: str | None = None
     """A YAML file that names an action-unit detector of one's own (see `manifests.schema.UnitModelEntry`)."""
     models: dict[str, str] = Field(default_factory=dict)
-    """Local files in the place of fetched weights, by their name in models.yaml."""
+    """Local files in the place of fetched nets, by their name in models.yaml; see NETS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def read_settings(
     config = load.check(load.read_yaml(path) if path.exists() else {}, ConfigFile, path)
     home = path.resolve().parent
     recipe = load.load_recipe(_beside(home, config.recipe))
-    folder = work or _place(home, config.work)
+    folder = work or place(home, config.work)
     return Settings(
         work=folder / "limited" if limit else folder,
         recipe=recipe,
@@ -100,8 +102,8 @@ def read_settings(
         seed=config.seed,
         models=_models(config, home, path),
         own=tuple(config.own),
-        calibration=_place(home, config.calibration) if config.calibration else None,
-        unit_model=_place(home, config.unit_model) if config.unit_model else None,
+        calibration=place(home, config.calibration) if config.calibration else None,
+        unit_model=place(home, config.unit_model) if config.unit_model else None,
         limit=limit,
         workers=workers,
     )
@@ -140,7 +142,7 @@ def _releases(config: ConfigFile, home: Path, recipe: Recipe, where: Path) -> tu
         if source.name in {release.source.name for release in found.values()}:
             problem = f"{source.name} is named twice; the ids of its faces would meet"
             raise FerError(f"{where}: sources.{name}", problem, "give the second manifest a name of its own")
-        found[name] = Release(source, _place(home, entry.root), entry.layout, rule, entry.labels)
+        found[name] = Release(source, place(home, entry.root), entry.layout, rule, entry.labels)
     _known_order(recipe, found, where)
     rank = {name: at for at, name in enumerate(recipe.sources)}
     return tuple(found[name] for name in sorted(found, key=lambda name: (rank.get(name, len(rank)), name)))
@@ -160,14 +162,23 @@ def _known_rule(source: Source, rule: str | None, where: str) -> str | None:
 
 
 def _models(config: ConfigFile, home: Path, where: Path) -> dict[str, Path]:
-    known = load.entries("models.yaml")
     for name in config.models:
-        if name not in known:
-            raise FerError(f"{where}: models", f"unknown model {name!r}", did_you_mean(name, known))
-    return {name: _place(home, path) for name, path in config.models.items()}
+        if name in NETS:
+            continue
+        if name in load.entries("models.yaml"):
+            hint = f"files of one's own can stand in for {' and '.join(NETS)}"
+            raise FerError(f"{where}: models", f"{name} cannot be replaced", hint)
+        raise FerError(f"{where}: models", f"unknown model {name!r}", did_you_mean(name, NETS))
+    return {name: place(home, path) for name, path in config.models.items()}
 
 
-def _place(home: Path, path: str) -> Path:
+def place(home: Path, path: str) -> Path:
+    """Return where a path of a YAML file in `home` leads; `~` and `~name` are the users' homes.
+
+    FerError where there is no such user, or no file can have the name.
+    """
+    if "\0" in path:
+        raise FerError(ascii(path), "no file can have this name", "correct the path")
     try:
         return home / Path(path).expanduser()
     except RuntimeError:
@@ -176,4 +187,4 @@ def _place(home: Path, path: str) -> Path:
 
 def _beside(home: Path, name: str) -> str:
     """Return a YAML path seen from fer-build.yaml's folder, a bare name as it is."""
-    return str(_place(home, name)) if name.endswith((".yaml", ".yml")) else name
+    return str(place(home, name)) if name.endswith((".yaml", ".yml")) else name

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import faces, grounding, measure, training_rows
+from ferbuild.builders import faces, grounding, measure, nets, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import conform, one_each, provenance, spread
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.grounding import Grounded, Grounds
 from ferbuild.builders.mark import Report
 from ferbuild.builders.measure import read_measures
@@ -31,7 +32,7 @@ from ferbuild.filters import answer, bind, trace
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Claims, TeacherEntry
 
-VERSION = 2
+VERSION = 3
 STYLE = "think"
 FOLDER = "cot"
 ABOUT = "A teacher's reasoning about the expression in a face, kept where its answer agrees with the label."
@@ -60,7 +61,7 @@ class Asking(NamedTuple):
 def plan(build: Build, *, teacher: str | None = None) -> Plan:
     """Return what the cot stage would make with a teacher now."""
     entry = entry_of(build, teacher)
-    policy = build.settings.recipe.claims
+    policy = claims_of(build)
     needs = measure.plan(build).key if _measures(entry, policy) else faces.plan(build).key
     judging = grounding.version(build.settings.calibration) if _measures(entry, policy) else ""
     return Plan(
@@ -84,8 +85,11 @@ def plan(build: Build, *, teacher: str | None = None) -> Plan:
 
 def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64) -> Report:
     """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
-    entry = entry_of(build, teacher)
+    entry, policy = entry_of(build, teacher), claims_of(build)
     bind.bind(trace, build.settings.recipe.trace_checks)
+    if _measures(entry, policy):
+        nets.fitting_calibration(build.settings)
+        nets.nets_of(build.settings)
     own = build.settings.own
     asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency, own=own)
     if not entry.baseline:
@@ -93,25 +97,32 @@ def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = 
     if build.is_stale(faces.plan(build)):
         asked.ready()  # hours of faces are not spent to find that nobody answers
     upstream = faces.run(build)
-    policy = build.settings.recipe.claims
-    measures = measure.run(build) if _measures(entry, policy) else None
-    where = (measures.out, measure.plan(build).key) if measures else None
-    asking = Asking(
-        entry=entry,
-        store=build.settings.store,
-        questions=questions(build.settings),
-        checks=tuple(build.settings.recipe.trace_checks),
-        benchmarks=build.benchmarks,
-        measures=where,
-        calibration=build.settings.calibration,
-        claims=policy,
-        grounds=Grounds(*where, build.settings.calibration, build.settings.seed) if where and policy.check else None,
-    )
+    asking = asking_of(build, entry, policy)
     jobs = training_rows.jobs(upstream.out, build.benchmarks)
     wanted = plan(build, teacher=teacher)
     if build.is_stale(wanted):
-        _ask_all(build, asked, jobs, asking)
+        _ask_all(build, asked, jobs, asking)  # before hours of measures, for the same reason
+    if asking.measures:
+        measure.run(build)
     return build.bring_up_to_date(wanted, lambda: jobs, partial(trace_batch, asking=asking))
+
+
+def asking_of(build: Build, entry: TeacherEntry, policy: Claims) -> Asking:
+    """Return what a teacher is asked, and with what its replies are checked."""
+    settings = build.settings
+    planned = measure.plan(build) if _measures(entry, policy) else None
+    where = (planned.out, planned.key) if planned else None
+    return Asking(
+        entry=entry,
+        store=settings.store,
+        questions=questions(settings),
+        checks=tuple(settings.recipe.trace_checks),
+        benchmarks=build.benchmarks,
+        measures=where,
+        calibration=settings.calibration,
+        claims=policy,
+        grounds=Grounds(*where, settings.calibration, settings.seed) if where and policy.check else None,
+    )
 
 
 def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
@@ -215,6 +226,15 @@ def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking
 
     build.began("ask")
     teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
+
+
+def claims_of(build: Build) -> Claims:
+    """Return what the recipe does about claims; FerError where it drops by what it does not check."""
+    recipe = build.settings.recipe
+    if recipe.claims.most_contradicted is not None and not recipe.claims.check:
+        problem = "most_contradicted drops nothing, since `check: false` has no claim checked"
+        raise FerError(f"recipe {recipe.name}: claims", problem, "write `check: true`, or leave most_contradicted out")
+    return recipe.claims
 
 
 def _measures(entry: TeacherEntry, policy: Claims) -> bool:

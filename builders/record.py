@@ -124,7 +124,7 @@ CLAIMS = pa.list_(
             ("need", pa.string()),  # any or all of them
             ("region", pa.string()),
             ("direction", pa.string()),
-            ("side", pa.string()),  # left, right (the person's own), one, both, or empty
+            ("side", pa.string()),  # left, right (the person's own), one, either, both, or empty
             ("strength", pa.string()),  # slight, strong, or empty
             ("negated", pa.bool_()),
             ("start", pa.int32()),  # characters of the completion
@@ -161,8 +161,9 @@ COT = pa.schema(
         ("contradicted", pa.int32()),  # claims of which the measurements show the opposite
         ("not_judged", pa.int32()),  # claims beyond what the calibration can judge
         ("supported_elsewhere", pa.int32()),  # of the same claims, on another face with the same label
-        ("contradicted_elsewhere", pa.int32()),  # null where no other face with the label was measured
-        ("grounding_version", pa.string()),  # hash of calibration and lexicon
+        ("contradicted_elsewhere", pa.int32()),  # null where there is none that can be judged
+        ("elsewhere", pa.string()),  # id of that other face; null where there is none
+        ("grounding_version", pa.string()),  # hash of calibration, lexicon and units
         ("votes", pa.list_(pa.int32())),
         ("label_rule", pa.string()),
         ("licence", pa.string()),

@@ -17,8 +17,8 @@ from ferbuild.builders.sample import Seen
 from ferbuild.filters.claims import read_claims
 from ferbuild.filters.grounding import check_claims
 from ferbuild.filters.units import judge, judge_truth
+from ferbuild.manifests.calibration import Calibration, Score, Trial
 from ferbuild.manifests.load import load_units
-from ferbuild.manifests.schema import Calibration, Score, Trial
 
 
 class Said(NamedTuple):

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ferbuild.builders.align import Matrix, align, warp
+from ferbuild.builders.config import NETS, place
 from ferbuild.builders.detect import Detection, Floats
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import file_sha256
@@ -30,7 +31,8 @@ Run = Callable[[Floats], Floats]
 NONE = "-"
 """In `order`: a number that scores no unit of the table."""
 
-TAKEN = "geometry"
+TAKEN = ("geometry", *NETS)
+"""Names that a calibration uses for the tool's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class UnitModel:
 def read_unit_model(path: Path) -> UnitModel:
     """Open the model whose entry is the YAML file at `path`; FerError as `open_unit_model`."""
     entry = load_unit_model(path)
-    return open_unit_model(entry, path.parent / Path(entry.file).expanduser())
+    return open_unit_model(entry, place(path.parent, entry.file))
 
 
 def open_unit_model(entry: UnitModelEntry, path: Path) -> UnitModel:
@@ -132,8 +134,8 @@ def _check_entry(entry: UnitModelEntry) -> None:
     where = f"unit model {entry.name}"
     units = load_units().units
     known = [*units, *(f"{unit}.{side}" for unit in units if units[unit].sided for side in ("left", "right"))]
-    if entry.name == TAKEN:
-        raise FerError(where, "bears the name of the mesh's own judge", "give it another `name`")
+    if entry.name in TAKEN:
+        raise FerError(where, "bears a name of the tool's own", f"give it another `name` than {', '.join(TAKEN)}")
     for unit in entry.order:
         if unit not in (*known, NONE):
             hint = f"{did_you_mean(unit, known)} `{NONE}` stands for a number that scores none of them"

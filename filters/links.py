@@ -40,7 +40,7 @@ _PLACE = re.compile(rf"[{FILL}BNHnUp]*[IOW]?[Dd{FILL}]*P")
 _SHARED = re.compile(rf"{_MANY}[{FILL}]*P(?![{FILL}BHN:]*M)")
 _SHARED_FAR = re.compile(rf"{_MANY}D?[{FILL}]*P(?![{FILL}BHN:]*M)")
 _TELLS = re.compile(rf"[BP:][{FILL}NnT]*\Z")
-_NEAR = re.compile(rf"P(?:[{FILL}BNTnHdRpgQ:,U]|{_BOTH})*(?:I[Dd{FILL}]*)?\Z")
+_NEAR = re.compile(rf"P(?:[{FILL}BNTnHdRpgQ:,U]|{_BOTH})*(?:I[Dd{FILL}]*|(?<=[nHB])D[{FILL}]*)?\Z")
 _FAR = re.compile(
     rf"P(?:[{FILL}RU]|[IO][Dd{CLOSE}]*+(?:[XhEqk]{{1,3}}+|(?<=[lrab]))|,[^MPJFpD,]*,)*"  # "of the man"; ", who is old,"
     rf"[BH:](?:[{FILL}NTdgxU]|X[,C]+|{_BOTH})*(?:I[Dd{FILL}]*)?\Z"

@@ -27,6 +27,8 @@ class Parsed(NamedTuple):
     chunks: list[Chunk]
     moves: Mapping[int, Moves]
     """Of every chunk whose letter is M."""
+    ways: Mapping[int, tuple[int, ...]]
+    """Chunks whose way is part of the move: the "up" of "pulled slightly up"."""
     codes: Mapping[int, str]
     """Units of the chunks whose letter is K."""
     asked: bool
@@ -39,8 +41,9 @@ _ABSORBED = re.compile(rf"(?:[{FILL}]*D[{FILL}]*P)?[{FILL}]*U")
 _NOT_A_PLACE = re.compile(rf"[,CJRAI:oWBU]|\Z|D[{FILL}]*P")
 _MOVES = re.compile("[GUm]")
 _REFERS = re.compile("[=<>pclr]")
+_THEY = frozenset({"it", "they"})
 _LEADING_IT = re.compile(rf"[{FILL}]*p(?=[BNmMGU{FILL}])")
-_AGAIN = re.compile(r"[=<>](?![XPmMU])|(?<=D)[lr](?=[BN])")
+_AGAIN = re.compile(r"[=<>](?![XPmMU])|(?<=D)(?<!ID)[lr](?=[BN])|(?<=J)p(?=[BN])")
 
 
 def parse(sentence: Sentence, vocabulary: Vocabulary, known: Known, carried: Word | None) -> Parsed:
@@ -54,7 +57,7 @@ def parse(sentence: Sentence, vocabulary: Vocabulary, known: Known, carried: Wor
     if _REFERS.search(line):
         chunks = list(chunks)
         _refer(letters, chunks, vocabulary, carried)
-    moves = _join(letters, chunks, vocabulary) if _MOVES.search(line) else {}
+    moves, ways = _join(letters, chunks, vocabulary) if _MOVES.search(line) else ({}, {})
     named = {chunk.word.part for chunk in chunks if chunk.word.part}
     for at, letter in enumerate(letters):
         if letter in "mU":
@@ -65,20 +68,20 @@ def parse(sentence: Sentence, vocabulary: Vocabulary, known: Known, carried: Wor
             else:
                 letters[at] = word.grammar or "A"
     line = "".join(letters).replace("c", "X")
-    return Parsed(line, chunks, moves, {at: unit for at, unit in codes.items() if unit}, sentence.asked)
+    return Parsed(line, chunks, moves, ways, {at: unit for at, unit in codes.items() if unit}, sentence.asked)
 
 
 def _refer(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary, carried: Word | None) -> None:
     """Let "it", "the other one" and "the corners" stand for a part, by the part that was named last."""
     line = "".join(letters)
     lead = _LEADING_IT.match(line) if carried else None
-    if carried and lead and chunks[lead.end() - 1].text in ("it", "they"):
+    if carried and lead and chunks[lead.end() - 1].text in _THEY:
         at = lead.end() - 1
         letters[at], chunks[at] = "P", chunks[at]._replace(word=carried)
     again = {found.start() for found in _AGAIN.finditer(line)}
     last = carried
     for at, chunk in enumerate(chunks):
-        if last and at in again:
+        if last and at in again and (letters[at] != "p" or chunk.text in _THEY):
             letters[at], chunks[at] = "P", chunk._replace(word=last)
         elif last and letters[at] == "c":
             region = vocabulary.lexicon.parts[last.part].region
@@ -88,23 +91,29 @@ def _refer(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary, carr
         last = chunks[at].word if letters[at] == "P" else last
 
 
-def _join(letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary) -> dict[int, Moves]:
-    """Put movers and ways together; a mover without a way is a move by itself, or nothing."""
-    moves = dict[int, Moves]()
+def _join(
+    letters: list[str], chunks: list[Chunk], vocabulary: Vocabulary
+) -> tuple[dict[int, Moves], dict[int, tuple[int, ...]]]:
+    """Put movers and ways together, and return the moves with the places of their ways.
+
+    A mover without a way is a move by itself, or nothing.
+    """
+    moves, joined = dict[int, Moves](), dict[int, tuple[int, ...]]()
     for at, chunk in enumerate(chunks):
         if letters[at] == "G":
             ways = _ways(letters, at, chunks, vocabulary)
             lone = chunk.word.moves + _alone(chunk.word.movers, vocabulary)
             moves[at] = tuple((move, *lone) for move in ways.values()) or ((lone,) if lone else ())
-            letters[at] = "M" if moves[at] else "A"
+            letters[at], joined[at] = "M" if moves[at] else "A", tuple(ways)
             for way in ways:
                 letters[way] = "A"
     for at, letter in enumerate(letters):
         if letter in "mM":
             absorbed = _ABSORBED.match("".join(letters), at + 1)
-            if absorbed and chunks[absorbed.end() - 1].text != "in":
-                letters[absorbed.end() - 1] = chunks[absorbed.end() - 1].word.grammar or "A"
-    return moves
+            if absorbed and chunks[way := absorbed.end() - 1].text != "in":
+                letters[way] = chunks[way].word.grammar or "A"
+                joined[at] = (*joined.get(at, ()), way)
+    return moves, joined
 
 
 def _ways(letters: list[str], at: int, chunks: list[Chunk], vocabulary: Vocabulary) -> dict[int, str]:

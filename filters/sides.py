@@ -1,7 +1,7 @@
 """Which half of the face a claim is about, and how strong the movement is said to be.
 
 Part of the claim reader. A side is the person's own where the text says whose it is ("her left brow") or names the
-viewer's ("the viewer's right" is the person's left); a bare "left" could be either and counts as "one".
+viewer's ("the viewer's right" is the person's left); a bare "left" is "either": one half is meant, but not told which.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from ferbuild.filters.links import Link
 from ferbuild.filters.moves import Parsed
 from ferbuild.filters.phrases import FILL
 
-Side = Literal["", "left", "right", "one", "both"]
+Side = Literal["", "left", "right", "one", "either", "both"]
 Strength = Literal["", "slight", "strong"]
 
-_ORDER: tuple[Side, ...] = ("left", "right", "one", "both")
-_LEFTWARDS = re.compile(rf"(?:[{FILL}DdOH]|(?<=[lr])C(?=[lr])){{0,6}}\Z")
-_RIGHTWARDS = re.compile(rf"(?:ID?P)?[{FILL}UIODdXhMBH]{{0,8}}(?:,X?X?I?[D]?[lrab])?")
+_ORDER: tuple[Side, ...] = ("left", "right", "one", "either", "both")
+_LEFTWARDS = re.compile(rf"(?:[{FILL}DdOH]|(?<=[lr])C(?=D?[lr])|(?<=[lr])XOD?h){{0,7}}\Z")
+_RIGHTWARDS = re.compile(rf"(?:ID?P)?:?(?:[{FILL}UIODdXhMBH]|(?<=[lr])C(?=D?[lr])){{0,8}}(?:,X?X?I?[D]?[lrab])?")
 _NEAR = re.compile(rf"[{FILL}dDOI]{{0,3}}\Z")
-_NEXT = re.compile(rf"[{FILL}dIB]{{0,3}}")
-_SET_OFF = re.compile(rf"(?:\A|[,C:])[{FILL}]*I[Dd{FILL}X]*,[D{FILL}]*\Z")
+_NEXT = re.compile(rf"[{FILL}dIB:]{{0,3}}")
+_SET_OFF = re.compile(rf"(?:\A|[,C:])[{FILL}]*I[DdOh{FILL}X]*,[D{FILL}]*\Z")
 _HINT = re.compile("[lrab12]")
 _SAYS = re.compile(r"\b(?:both|left|right|other)\b")
 _AN = re.compile(rf"d[{FILL}M]*P")
 _MEASURED = re.compile("[stx]")
 _BOTH = re.compile(rf"[D{FILL}]*[PX](?!,?C)")
 _SIDES = frozenset("lrab12")
+_PAIR = re.compile(r"lCr|rCl|(?:\A|[^I])D(?:lCDr|rCDl)")
+_ONLY_BEFORE = re.compile("[AIDvM]{1,5}\\Z")
+_ONLY_AFTER = re.compile("[XP]?A(?![stx])")
+_ONLY = frozenset({"only", "alone", "solely", "exclusively"})
 _POSSESSIVE = frozenset({"her", "his", "their", "my", "own"})
 _ONE_OF_TWO = re.compile(r"(?:eyebrow|brow|mouth corner|lip corner|corner of .*|eye|eyelid)\Z")
 _FACE = frozenset({"face", "faces", "expression", "expressions"})
@@ -63,16 +67,32 @@ def _named(parsed: Parsed, at: int) -> Side:
     chunk = parsed.chunks[at]
     letter = chunk.text[0] if _again(parsed, at) else parsed.letters[at]
     if letter == "o":
-        return "one"
+        return "either"
     if letter in "ab":
         return "right" if letter == "a" else "left"
     if letter == "1":  # "one would say" counts no side
-        return "" if parsed.letters[at + 1 : at + 2] == "T" else "one"
+        return "" if parsed.letters[at + 1 : at + 2] == "T" or _can(parsed, at + 1) else "one"
     if letter == "2":
         return "both" if chunk.text != "both" or _BOTH.match(parsed.letters, at + 1) else ""
     side: Side = "left" if letter == "l" else "right"
+    if _PAIR.search(parsed.letters, max(at - 5, 0), at + 4):
+        return "both"
     owned = any(_owned(parsed, place) for place in range(at + 1) if parsed.letters[place] in "lr")
-    return side if owned or _owned(parsed, at) else "one"
+    if owned or _owned(parsed, at):
+        return side
+    return "one" if _only(parsed, at) else "either"
+
+
+def _can(parsed: Parsed, at: int) -> bool:
+    """Tell whether the chunk at `at` is a filler with a verb: "one cannot hide a smile"."""
+    return at < len(parsed.chunks) and parsed.chunks[at].text.startswith(("can", "could"))
+
+
+def _only(parsed: Parsed, at: int) -> bool:
+    """Tell whether the side at `at` is said to be the only one: "on the left side only", "only the left brow"."""
+    before, after = _ONLY_BEFORE.search(parsed.letters, 0, at), _ONLY_AFTER.match(parsed.letters, at + 1)
+    places = [*(range(before.start(), at) if before else ()), *((after.end() - 1,) if after else ())]
+    return any(parsed.chunks[place].text in _ONLY for place in places)
 
 
 def _owned(parsed: Parsed, at: int) -> bool:

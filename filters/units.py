@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from ferbuild.manifests.calibration import Calibration, Judge
 from ferbuild.manifests.load import load_units
-from ferbuild.manifests.schema import Calibration, Judge
 
 State = Literal["present", "absent", "unknown"]
 

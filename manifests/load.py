@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ferbuild.builders.errors import FerError, did_you_mean
-from ferbuild.manifests.schema import Asset, Calibration, Recipe, Source, TeacherEntry, UnitModelEntry, Units
+from ferbuild.manifests.calibration import Calibration
+from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry, UnitModelEntry, Units
 
 try:
     from yaml import CSafeLoader as SafeLoader  # the lexicon takes a second in the other one
@@ -57,9 +58,12 @@ def load_units() -> Units:
 
 @cache
 def load_calibration(path: Path | None = None) -> Calibration:
-    """Return the shipped calibration of the action units, or the user's own."""
-    found = SHIPPED / "calibration.yaml" if path is None else path
-    return check(read_yaml(found), Calibration, found)
+    """Return the shipped calibration of the action units, or the user's own; FerError where one cannot be used."""
+    where = SHIPPED / "calibration.yaml" if path is None else path
+    found = check(read_yaml(where), Calibration, where)
+    if strange := [unit for unit in found.units if unit not in load_units().units]:
+        raise FerError(where, f"units: no unit {strange[0]!r}", did_you_mean(strange[0], load_units().units))
+    return found
 
 
 def names(room: str) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ferbuild.builders.distances import ABOUT
 from ferbuild.filters.units import sides
+from ferbuild.manifests.calibration import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 from ferbuild.manifests.load import load_units
-from ferbuild.manifests.schema import Band, Calibration, Cutoff, Judge, MadeBy, Rule
 
 YES, NO, MAYBE = 0.9, 0.1, 0.5
 """Scores above, below and between the cutoffs of `every_unit`."""

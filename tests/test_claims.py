@@ -114,6 +114,32 @@ def test_strength_is_read_where_the_sentences_tell_it():
         ("The brows are not raised (AU1+2).", ["!AU1", "!AU2"]),
         ("AUs 1, 2 and 4 are active, and action unit 12 is not.", ["AU1", "AU2", "AU4", "!AU12"]),
         ("AU99 and AU3 are active.", []),
+        ("The lack of a smile, the lowered brows and the pressed lips stand out.", ["!AU12", "AU4", "AU24"]),
+        ("No sign of a smile, raised cheeks or squinted eyes.", ["!AU12", "!AU6", "!AU6|AU7"]),
+        ("The mouth isn't just open.", ["AU25|AU26|AU27"]),
+        ("The brows aren't merely lowered, they are knitted.", ["AU4"]),
+        ("The brows are just not raised.", ["!AU1|AU2"]),
+        ("No wonder the brows are raised.", ["AU1|AU2"]),
+        ("She cannot hide a smile.", ["AU12"]),
+        ("He can hardly suppress a grin.", ["AU12"]),
+        ("There is no denying the frown lines.", ["AU4"]),
+        ("He cannot smile.", ["!AU12"]),
+        ("There is hardly a smile.", ["!AU12"]),
+        ("The lip tightener is not at work.", ["!AU23"]),
+        ("The cheek raiser is not involved.", ["!AU6"]),
+        ("AU4 does not show.", ["!AU4"]),
+        ("The smile is not genuine, as the eyes are cold.", ["AU12"]),
+        ("- AU12 (lip corner puller): absent\n- AU4: present\n- Frown lines: none", ["!AU12", "AU4", "!AU4"]),
+        ("Raised brows: not observed. Open mouth: no.", ["!AU1|AU2", "!AU25|AU26|AU27"]),
+        ("The mouth is open, as if crying, and the eyes are closed.", ["AU25|AU26|AU27", "AU43"]),
+        ("I cannot say that the lips are parted.", []),
+        ("There is no movement apart from a slight smile.", ["AU12"]),
+        ("Her mouth is half open and her eyes are half closed.", ["AU25|AU26|AU27", "(eyes)"]),
+        ("The lips form a slight frown.", ["AU4|AU15"]),
+        ("The face does not show raised brows, wide eyes and a smile.", ["!AU1|AU2", "!AU5", "!AU12"]),
+        ("He does not show a smile and his eyes are narrowed.", ["!AU12", "AU6|AU7"]),
+        ("It lacks the raised cheeks and the crinkled eyes of a real smile.", ["!AU6"]),
+        ("The brows are not raised and drawn together.", ["!AU1|AU2"]),
     ],
 )
 def test_grammar(text, claims):
@@ -126,7 +152,14 @@ def test_grammar(text, claims):
         ("Her left brow is raised.", "left"),
         ("The person's right brow is raised.", "right"),
         ("The left brow of the woman is raised.", "left"),
-        ("The left brow is raised.", "one"),
+        ("The left brow is raised.", "either"),
+        ("The lip corner on the left is pulled up.", "either"),
+        ("On the right side of the face, the brow is raised.", "either"),
+        ("The viewer sees the brow raised on the left.", "either"),
+        ("Only the left brow is raised.", "one"),
+        ("The left brow alone is raised.", "one"),
+        ("The brow is raised on the right side only.", "one"),
+        ("The brow is only raised on the right.", "one"),
         ("One brow is raised.", "one"),
         ("An eyebrow is raised.", "one"),
         ("The viewer's right brow is raised.", "left"),
@@ -134,6 +167,10 @@ def test_grammar(text, claims):
         ("On the person's left side only, the brows are raised.", "left"),
         ("Both brows are raised.", "both"),
         ("His left and right brows are raised.", "both"),
+        ("The left and right brows are raised.", "both"),
+        ("The left and the right brow are raised.", "both"),
+        ("The brows are raised on both the left and the right.", "both"),
+        ("One cannot overlook the raised brows.", ""),
         ("The brows are raised.", ""),
         ("Both the brows and the lids are raised.", ""),
     ],
@@ -148,6 +185,21 @@ def test_a_claim_tells_where_it_stands_and_what_it_says():
     assert (claim.text, text[claim.start : claim.end]) == ("brows are\nslightly raised", claim.text)
     assert (claim.units, claim.need, claim.region, claim.direction) == (("AU1", "AU2"), "any", "brows", "raised")
     assert (claim.side, claim.strength, claim.negated) == ("", "slight", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("The corners of the mouth are pulled slightly up.", "corners of the mouth are pulled slightly up"),
+        ("She pulls her lip corners up and out.", "pulls her lip corners up and out"),
+        ("The brows are drawn tightly together here.", "brows are drawn tightly together"),
+        ("The brows are drawn down and in, again.", "brows are drawn down and in"),
+        ("The upper lip curls up a little.", "upper lip curls up"),
+    ],
+)
+def test_the_words_of_a_claim_take_in_its_way(text, said):
+    (claim,) = read_claims(text)
+    assert (claim.text, text[claim.start : claim.end]) == (said, said)
 
 
 def test_what_a_claim_implies_is_not_claimed_twice():

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferbuild.builders.config import config_text, read_settings
+from ferbuild.builders.config import NETS, config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.record import CANONICAL
 from ferbuild.manifests import load
@@ -31,6 +31,13 @@ def written(folder: Path, text: str) -> Path:
         ("sources: {ferplus: {root: x, rule: majorty}}\n", "no rule 'majorty' .did you mean 'majority'"),
         ("sources: {ferplus: {rot: x}}\n", "sources.ferplus"),
         ("models: {centrface: x}\n", "unknown model 'centrface' .did you mean 'centerface'"),
+        (
+            "models: {anny: x}\n",
+            "anny cannot be replaced .files of one's own can stand in for centerface and",
+        ),
+        ("models: {astronaut: x.png}\n", "astronaut cannot be replaced"),
+        ("unit_model: ~nosuchuser/x.yaml\n", "no such user"),
+        ('calibration: "a\\0b.yaml"\n', "no file can have this name"),
         ("seed: many\n", "seed"),
         ("work: [\n", "not valid YAML"),
         ("- a\n", "does not hold a mapping"),
@@ -52,6 +59,11 @@ def test_paths_are_seen_from_the_file(tmp_path, monkeypatch):
     settings = read_settings(written(tmp_path, "work: w\nsources: {rafdb: raf, sfew: /abs}\n"))
     assert settings.work == tmp_path / "w"
     assert [release.root for release in settings.releases] == [tmp_path / "raf", Path("/abs")]
+
+
+def test_the_nets_may_be_replaced(tmp_path):
+    settings = read_settings(written(tmp_path, "models: {centerface: a.onnx, face_mesh: b.onnx}\n"))
+    assert settings.models == dict(zip(NETS, (tmp_path / "a.onnx", tmp_path / "b.onnx"), strict=True))
 
 
 def test_a_limited_build_lies_apart_and_shares_the_paid_replies(tmp_path):

@@ -116,6 +116,35 @@ def test_an_unknown_teacher_is_named_before_any_work(demo, run, tmp_path):
     assert not (tmp_path / "w" / "faces").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "recipe", "problem"),
+    [
+        ({"calibration": "absent.yaml"}, "", "cannot be read"),
+        ({"calibration": "mine.yaml"}, "", "unknown key 'name'"),
+        ({"unit_model": "absent.yaml"}, "", "cannot be read"),
+        ({"models": {"centerface": "mine.yaml"}}, "", "was made with another centerface than the one in use"),
+        ({"models": {"centerface": "absent.onnx"}}, "", "no such file for centerface"),
+        ({}, "claims: {check: false, most_contradicted: 0}", "most_contradicted drops nothing"),
+    ],
+)
+def test_a_wrong_configuration_is_told_before_any_work(demo, run, tmp_path, config, recipe, problem):
+    config |= {"recipe": "mine.yaml", "sources": {"rafdb": str(demo.home / "releases" / "rafdb")}}
+    (tmp_path / "fer-build.yaml").write_text(json.dumps(config))
+    (tmp_path / "mine.yaml").write_text(f"name: mine\n{recipe}\n")
+    ran = run("cot", "--json")
+    assert ran.code == 2
+    assert problem in ran.json["error"]["problem"]
+    assert not (tmp_path / "fer-data" / "faces").exists()
+
+
+def test_a_unit_model_that_is_not_there_is_told_before_faces_are_decoded(demo, run, tmp_path):
+    roots = {"rafdb": str(demo.home / "releases" / "rafdb")}
+    (tmp_path / "fer-build.yaml").write_text(json.dumps({"unit_model": "absent.yaml", "sources": roots}))
+    ran = run("measure", "--json")
+    assert (ran.code, ran.json["error"]["problem"]) == (2, "cannot be read")
+    assert not (tmp_path / "fer-data" / "faces").exists()
+
+
 @pytest.mark.parametrize("teacher", ["gpt", "gemini"])
 def test_pictures_of_a_closed_source_are_never_sent_to_a_third_party(run, tmp_path, teacher):
     (tmp_path / "RAF" / "aligned").mkdir(parents=True)

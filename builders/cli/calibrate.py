@@ -12,12 +12,12 @@ from ferbuild.builders.config import read_settings
 
 if TYPE_CHECKING:
     from ferbuild.builders.against import Compared
-    from ferbuild.manifests.schema import Calibration, Judge
+    from ferbuild.manifests.calibration import Calibration, Judge
 
 
 @click.command()
 @click.option("--count", type=click.IntRange(12), default=9000, show_default=True, help="Faces to render.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

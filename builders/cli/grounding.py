@@ -54,6 +54,9 @@ def show_grounding(one: lift.Grounding) -> None:
     own, other = _share(total.borne_out), _share(total.elsewhere)
     click.echo(f"  support: {_share(total.support)} of what was judged")
     click.echo(f"  lift: {own} of all claims borne out, {other} on another face with the label: {_lift(total)}")
+    click.echo(
+        f"  lift over {total.tried:,} of {total.rationales:,} rationales: those whose other face is kept as well"
+    )
     if one.why:
         click.echo(f"  not judged because: {', '.join(f'{why} {count:,}' for why, count in one.why.items())}")
     if one.other_language:
@@ -92,6 +95,4 @@ def _share(value: float | None) -> str:
 
 
 def _lift(found: lift.Tally) -> str:
-    if found.lift is None or found.error is None:
-        return "–"
-    return f"{found.lift:+.1%} ± {found.error:.1%}"
+    return "–" if found.lift is None else f"{found.lift:+.1%} ± {_share(found.error)}"

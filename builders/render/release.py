@@ -128,14 +128,14 @@ def build(out: Path, order: Order, *, workers: int = 1, tick: Tick = lambda done
     return Written(out, *written)
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Raise FerError where `folder` is there and is neither empty nor a release of rendered faces."""
+def refuse_foreign(folder: Path, about: str = ABOUT, problem: str = "holds no rendered faces") -> None:
+    """Raise FerError where `folder` is there and is neither empty nor a release whose `about` begins as given."""
     if not folder.exists():
         return
     empty = folder.is_dir() and not any(folder.iterdir())
     mark = folder / MARK
-    if not empty and not (mark.is_file() and read_yaml(mark).get("about") == ABOUT):
-        raise FerError(folder, "is there already and holds no rendered faces", "name another folder, or move it away")
+    if not empty and not (mark.is_file() and str(read_yaml(mark).get("about")).startswith(about)):
+        raise FerError(folder, f"is there already and {problem}", "name another folder, or move it away")
 
 
 def _pictures(part: Path, order: Order, workers: int, tick: Tick) -> list[dict[str, Any]]:

@@ -186,13 +186,3 @@ def with_unit(scene: Scene, unit: str, intensity: float, *, side: str = "both") 
     See `units.with_unit` for units that share a movement. FerError for an unknown unit or side.
     """
     return replace(scene, weights=units.with_unit(scene.weights, unit, intensity, side))
-
-
-def with_weights(scene: Scene, weights: Mapping[str, float]) -> Scene:
-    """Return the scene with other face-unit weights and nothing else changed."""
-    return replace(scene, weights=units.clipped(weights))
-
-
-def with_pose(scene: Scene, yaw: float, pitch: float, roll: float = 0.0) -> Scene:
-    """Return the scene with the head turned otherwise."""
-    return replace(scene, pose=Pose(yaw, pitch, roll))
