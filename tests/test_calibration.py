@@ -269,4 +269,4 @@ def test_a_broken_calibration_stops_before_any_work(tmp_path: Path, demo) -> Non
     ran = fer_build("cot", "--work", tmp_path / "w", "--json", cwd=tmp_path)
     assert ran.code == 2
     assert ran.json["error"]["where"].endswith("broken.yaml")
-    assert not (tmp_path / "w").exists()
+    assert [file.name for file in (tmp_path / "w").iterdir()] == [".lock"]
