@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ferbuild.builders import faces, images
+from ferbuild.builders import images
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.facing import Facing, make_face
 from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
@@ -166,7 +167,7 @@ def bench_batch(job: Asked, *, policy: Picture) -> Batch:
     rows, findings = [], dict[str, int]()
     for path, row in zip(job.paths, job.rows.to_pylist(), strict=True):
         try:
-            face = faces.make_face(row, job.base, policy, cut=False)
+            face = make_face(row, Facing(job.base, "as_is", Picture(max_pixels=policy.max_pixels))).row
         except images.PictureError as err:
             findings[err.reason] = findings.get(err.reason, 0) + 1
             face = dict(row)

@@ -9,14 +9,15 @@ from functools import cached_property
 import polars as pl
 import pyarrow as pa
 
-from ferbuild.builders import card, stage
+from ferbuild.builders import card, engines, pool, stage
 from ferbuild.builders.config import Settings
+from ferbuild.builders.engines import Engine
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.mark import Report
 from ferbuild.builders.record import DROPS, LISTED
 from ferbuild.builders.sources import list_source
 from ferbuild.builders.sources.listing import Listing
-from ferbuild.builders.stage import Job, Plan, Tick, Work
+from ferbuild.builders.stage import Job, Plan, Settle, Tick, Work
 
 
 @dataclass
@@ -62,6 +63,11 @@ class Build:
         marks = ((r.source.name, r.source.benchmark) for r in self.settings.releases)
         return frozenset((name, mark.split) for name, mark in marks if mark)
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the stages that read pictures. FerError where it is not installed."""
+        return engines.chosen(self.settings.engine, self.settings.ray_address)
+
     def chosen(self, rows: pa.Table) -> pa.Table:
         """Return the first `limit` rows by id of every split, in their own order; all rows without a limit."""
         if not self.settings.limit:
@@ -86,6 +92,8 @@ class Build:
         work: Work,
         *,
         early: Callable[[], pa.Table] = DROPS.empty_table,
+        settle: Settle | None = None,
+        engine: Engine = pool.each,
     ) -> Report:
         """Run a stage unless what is on disk was made by this very plan; note and return its report."""
         report = stage.current(plan)
@@ -96,6 +104,8 @@ class Build:
                 jobs(),
                 work,
                 early=early(),
+                settle=settle,
+                engine=engine,
                 workers=self.settings.workers,
                 tick=self.tick,
                 card=card.local,

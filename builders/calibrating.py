@@ -59,7 +59,7 @@ def write(made: Calibration, out: Path) -> None:
 
 def _made_by(count: int, seed: int, nets: Nets) -> MadeBy:
     models = opened(nets)
-    weights = {"centerface": models.detector.sha256, "face_mesh": models.mesh.sha256}
+    weights = {models.detector.name: models.detector.sha256, models.mesh.name: models.mesh.sha256}
     if models.units:
         weights[models.units.name] = models.units.sha256
     return MadeBy(renderer=VERSION, commit=_commit(), seed=seed, faces=count, weights=weights)

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ferbuild.builders import faces, images
+from ferbuild.builders import facing, images
 from ferbuild.builders.build import Build
 from ferbuild.builders.record import SPLITS
 from ferbuild.builders.sources.listing import Listing
@@ -131,7 +131,7 @@ def _open_all(listing: Listing, build: Build) -> dict[str, list[str]]:
         if row["size"] is None:
             continue
         try:
-            images.decode(faces.open_picture(row, listing.base), max_pixels=picture.max_pixels)
+            images.decode(facing.open_picture(row, listing.base), max_pixels=picture.max_pixels)
         except images.PictureError as err:
             found.setdefault(err.reason, []).append(f"{row['split']} {row['rel_path']}")
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from ferbuild.builders import engines
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Entry, Recipe, Source, Strict
@@ -19,6 +20,8 @@ from ferbuild.manifests.schema import Entry, Recipe, Source, Strict
 FILE = "fer-build.yaml"
 NETS = ("centerface", "face_mesh")
 """The files of models.yaml that `models:` may replace: the nets that measure a face."""
+DETECTORS = ("centerface", "insightface")
+"""What `detector:` may say. The first is fetched; the other is a folder of the user's own, named under `models:`."""
 
 
 class ConfigFile(Strict):
@@ -36,7 +39,13 @@ class ConfigFile(Strict):
     unit_model: str | None = None
     """A YAML file that names an action-unit detector of one's own (see `manifests.schema.UnitModelEntry`)."""
     models: dict[str, str] = Field(default_factory=dict)
-    """Local files in the place of fetched nets, by their name in models.yaml; see NETS."""
+    """Local files in the place of fetched nets, by their name in models.yaml (see NETS), and insightface's folder."""
+    engine: engines.Name = "local"
+    """What runs the stages that read pictures; see `engines`."""
+    ray_address: str | None = None
+    """Of the Ray cluster that `engine: daft` works on; without it Daft works on this machine."""
+    detector: str = DETECTORS[0]
+    """What finds faces, for every stage that looks for them; one of DETECTORS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,14 @@ class Settings:
     teacher: str = "geometry"
     seed: int = 0
     models: Mapping[str, Path] = field(default_factory=dict)
+    detector: str = DETECTORS[0]
     own: tuple[str, ...] = ()
     calibration: Path | None = None
     unit_model: Path | None = None
     limit: int | None = None
     workers: int = 1
+    engine: engines.Name = "local"
+    ray_address: str | None = None
 
     @property
     def store(self) -> Path:
@@ -79,6 +91,8 @@ def read_settings(
     work: Path | None = None,
     limit: int | None = None,
     workers: int = 1,
+    engine: engines.Name | None = None,
+    ray_address: str | None = None,
     required: bool = True,
 ) -> Settings:
     """Read fer-build.yaml (of this folder by default) and check every name in it.
@@ -101,11 +115,14 @@ def read_settings(
         teacher=config.teacher,
         seed=config.seed,
         models=_models(config, home, path),
+        detector=_known_detector(config, path),
         own=tuple(config.own),
         calibration=place(home, config.calibration) if config.calibration else None,
         unit_model=place(home, config.unit_model) if config.unit_model else None,
         limit=limit,
         workers=workers,
+        engine=engine or config.engine,
+        ray_address=ray_address or (config.ray_address if engine in (None, config.engine) else None),
     )
 
 
@@ -163,13 +180,23 @@ def _known_rule(source: Source, rule: str | None, where: str) -> str | None:
 
 def _models(config: ConfigFile, home: Path, where: Path) -> dict[str, Path]:
     for name in config.models:
-        if name in NETS:
+        if name in NETS or name in DETECTORS:
             continue
         if name in load.entries("models.yaml"):
             hint = f"files of one's own can stand in for {' and '.join(NETS)}"
             raise FerError(f"{where}: models", f"{name} cannot be replaced", hint)
-        raise FerError(f"{where}: models", f"unknown model {name!r}", did_you_mean(name, NETS))
+        raise FerError(f"{where}: models", f"unknown model {name!r}", did_you_mean(name, {*NETS, *DETECTORS}))
     return {name: place(home, path) for name, path in config.models.items()}
+
+
+def _known_detector(config: ConfigFile, where: Path) -> str:
+    name = config.detector
+    if name not in DETECTORS:
+        raise FerError(f"{where}: detector", f"no detector is called {name!r}", did_you_mean(name, DETECTORS))
+    if name not in NETS and name not in config.models:
+        hint = f"name the folder of its ONNX files: `models: {{{name}: /path/to/it}}`; nothing is downloaded"
+        raise FerError(f"{where}: detector", f"{name} works with a model pack of your own", hint)
+    return name
 
 
 def place(home: Path, path: str) -> Path:

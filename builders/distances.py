@@ -133,7 +133,7 @@ def pose(points: Points) -> Pose:
     """
     across = _across(points)
     flat = float(np.hypot(across[0], across[1]))
-    eyes = points[list(LEFT_EYE)].mean(0) - points[list(RIGHT_EYE)].mean(0)
+    eyes = _centre(points, LEFT_EYE) - _centre(points, RIGHT_EYE)
     down = points[CHIN] - points[FOREHEAD]
     slope = _degrees(down[2], float(np.hypot(down[0], down[1])))
     return Pose(_degrees(across[2], flat), REST_PITCH - slope, _degrees(eyes[1], eyes[0]))
@@ -141,7 +141,7 @@ def pose(points: Points) -> Pose:
 
 def eye_distance(points: Points) -> float:
     """Return the distance of the eye centres in the picture, in pixels of it."""
-    return float(np.hypot(*(points[list(LEFT_EYE), :2].mean(0) - points[list(RIGHT_EYE), :2].mean(0))))
+    return float(np.hypot(*(_centre(points, LEFT_EYE) - _centre(points, RIGHT_EYE))[:2]))
 
 
 def measure_points(points: Points) -> dict[str, float]:
@@ -157,7 +157,7 @@ def levelled(points: Points) -> Points:
 
     z stays away from the camera; the unit is the distance of the eye centres in the picture.
     """
-    right, left = points[list(RIGHT_EYE)].mean(0), points[list(LEFT_EYE)].mean(0)
+    right, left = _centre(points, RIGHT_EYE), _centre(points, LEFT_EYE)
     across = (left - right) * (1, 1, 0)
     unit = max(float(np.linalg.norm(across)), 1e-9)
     x = across / unit
@@ -229,4 +229,9 @@ def _degrees(rise: float, run: float) -> float:
 
 
 def _mean(values: Points, at: tuple[int, ...]) -> float:
-    return float(values[list(at)].mean())
+    return float(_centre(values, at))
+
+
+def _centre(points: Points, at: tuple[int, ...]) -> Points:
+    """Return the mean of some points or numbers; numpy's own `mean` takes three times as long for a few."""
+    return np.asarray(np.add.reduce(points[list(at)], 0) / len(at))

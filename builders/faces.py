@@ -1,55 +1,49 @@
-"""The first stage: listed rows become faces, decoded, cut out and hashed, or drops with a reason."""
+"""The first stage: listed rows become faces, decoded, cut out, checked and told apart, or drops with a reason."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ferbuild.builders import images
+from ferbuild.builders import duplicates, looking, nets
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
-from ferbuild.builders.mark import Report
-from ferbuild.builders.record import FACES, Batch, Row, drop, drops_table
-from ferbuild.builders.sources.plain import TooLargeError
-from ferbuild.builders.sources.tree import read_picture
+from ferbuild.builders.facing import Facing, face_table
+from ferbuild.builders.files import must_see
+from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.record import DROPS, FACES, Batch
+from ferbuild.builders.sources.listing import Listing
 from ferbuild.builders.stage import PART_ROWS, Job, Plan
 from ferbuild.filters import bind, face
-from ferbuild.manifests.schema import Picture, Recipe
+from ferbuild.manifests.schema import Picture
 
-VERSION = 1
+VERSION = 2
 FOLDER = "faces"
-ABOUT = "Faces from facial-expression releases, decoded, cut out and hashed; one row a face."
-
-
-class Shown(NamedTuple):
-    """A benchmark row, by its set and id, and the bytes of its file."""
-
-    set: str
-    id: str
-    size: int
+ABOUT = "Faces from facial-expression releases, decoded, cut out, hashed and told apart; one row a face."
+JOB_BYTES = 64_000_000
+"""Of the picture files of a job, which holds all of them in memory: photographs as they come from a camera are large. A
+file that is larger by itself is a job of its own."""
 
 
 class Listed(NamedTuple):
     """Some listed rows of one release."""
 
-    base: Path
-    cut: bool
-    benchmark: str | None
-    """The split that belongs to FERBench."""
-    shown: Mapping[str, Shown]
-    """Of the benchmark's pictures those that one of the rows may copy: sha256 of the file to the row."""
     rows: pa.Table
+    how: Facing
+    benchmark: str | None
+    """The split that belongs to FERBench: a row of it is kept whatever its picture is like."""
 
 
-def plan(build: Build) -> Plan:
-    """Return what the faces stage would make of the releases now."""
-    recipe = build.settings.recipe
+def plan(build: Build, *, align: str | None = None) -> Plan:
+    """Return what the faces stage would make of the releases now; `align` as `picture_of` takes it."""
+    recipe, picture = build.settings.recipe, picture_of(build, align)
+    crops = [listing.crop for listing in build.listings]
+    looking_with = nets.sums(build.settings, looking.nets_needed(build.settings, picture, crops))
     return Plan(
         stage="faces",
         version=VERSION,
@@ -57,113 +51,91 @@ def plan(build: Build) -> Plan:
         about=ABOUT,
         schema=FACES,
         options={
-            "picture": recipe.picture.model_dump(),
-            "crop": [listing.crop for listing in build.listings],
+            "picture": picture.model_dump(),
+            "crop": crops,
+            "nets": looking_with,
             "checks": recipe.face_checks,
+            "duplicates": recipe.duplicates.model_dump(),
             "limit": build.settings.limit,
         },
         inputs=build.digests,
+        flags={} if picture == recipe.picture else {"align": picture.align},
         shard_bytes=recipe.shard_bytes,
     )
 
 
-def run(build: Build) -> Report:
-    """Bring the faces up to date and return what was done."""
+def run(build: Build, *, align: str | None = None) -> Report:
+    """Bring the faces up to date and return what was done; `align` as `picture_of` takes it."""
     bind.bind(face, build.settings.recipe.face_checks)
-    work = partial(face_batch, recipe=build.settings.recipe)
+    picture = picture_of(build, align)
     return build.bring_up_to_date(
-        plan(build), lambda: _jobs(build), work, early=lambda: build.listed_drops(build.listings)
+        plan(build, align=align),
+        lambda: _jobs(build, picture),
+        face_batch,
+        early=lambda: build.listed_drops(build.listings),
+        settle=partial(duplicates.settle, build=build),
+        engine=build.engine,
     )
 
 
-def _jobs(build: Build) -> list[Job]:
+def picture_of(build: Build, align: str | None) -> Picture:
+    """Return the recipe's picture policy, with the alignment that the command line asks for.
+
+    Empty: the recipe's own. None, of every later stage: the one that the faces on disk were made with, so that a flag
+    given to `fer-build faces` once is no reason to make them anew.
+    """
+    policy = build.settings.recipe.picture
+    if align is None:
+        mark = read_mark(build.settings.work / FOLDER)
+        align = mark.flags.get("align", "") if mark else ""
+    return policy.model_copy(update={"align": align}) if align else policy
+
+
+def _jobs(build: Build, picture: Picture) -> list[Job]:
     jobs = []
-    shown = _shown(build)
     for listing in build.listings:
         mark = listing.source.benchmark
-        rows = build.chosen(listing.rows)
-        for start in range(0, rows.num_rows, PART_ROWS):
-            piece = own_copy(rows, start, PART_ROWS)
-            sizes = set(piece["size"].to_pylist())
-            near = {sha: row for sha, row in shown.items() if row.size in sizes}
-            work = Listed(listing.base, listing.crop == "box", mark.split if mark else None, near, piece)
-            jobs.append(Job(piece.num_rows, work))
+        how, rows = facing(build, listing, picture), build.chosen(listing.rows)
+        for piece in _pieces(rows):
+            jobs.append(Job(piece.num_rows, Listed(piece, how, mark.split if mark else None)))
     return jobs
 
 
-def _shown(build: Build) -> dict[str, Shown]:
-    """Return every benchmark picture that can be read, by the sha256 of its file."""
-    found = {}
-    for listing in build.listings:
-        mark = listing.source.benchmark
-        rows = listing.rows.select(["id", "split", "rel_path", "size"]).to_pylist() if mark else []
-        for row in rows:
-            if mark and row["split"] == mark.split:
-                with suppress(images.PictureError):
-                    sha = hashlib.sha256(open_picture(row, listing.base)).hexdigest()
-                    found[sha] = Shown(mark.set, row["id"], row["size"])
-    return found
+def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield rows, PART_ROWS at a time, and fewer where their files are large."""
+    start = held = 0
+    for at, size in enumerate(pc.fill_null(rows["size"], 0).to_pylist()):
+        if at > start and (at - start == PART_ROWS or held + size > JOB_BYTES):
+            yield own_copy(rows, start, at - start)
+            start, held = at, 0
+        held += size
+    if start < rows.num_rows:
+        yield own_copy(rows, start, rows.num_rows - start)
 
 
-def face_batch(job: Listed, *, recipe: Recipe) -> Batch:
-    """Open every picture of a job. A benchmark row is kept whatever its picture is like: it is a finding there."""
-    checks = bind.bind(face, recipe.face_checks)
-    kept: dict[str, list[dict[str, Any]]] = {}
-    drops, findings = [], dict[str, int]()
-    for row in job.rows.to_pylist():
-        safe = row["split"] == job.benchmark
-        fault: tuple[str, str] | None
-        try:
-            made = make_face(row, job.base, recipe.picture, cut=job.cut)
-            fault = None if safe else _copied(made, job.shown) or bind.first_failing(checks, made)
-        except images.PictureError as err:
-            made, fault = _pictureless(row), (err.reason, err.detail)
-        if fault and safe:
-            findings[fault[0]] = findings.get(fault[0], 0) + 1
-        elif fault:
-            drops.append(drop(row, *fault))
-            continue
-        kept.setdefault(row["split"], []).append(made)
-    tables = {split: pa.Table.from_pylist(rows, schema=FACES) for split, rows in kept.items()}
-    return Batch(tables, drops_table(drops), findings)
+def facing(build: Build, listing: Listing, picture: Picture) -> Facing:
+    """Return how the pictures of a release become faces; nets that this takes are fetched where they are missing."""
+    checks, look = build.settings.recipe.face_checks, looking.look_of(build.settings, picture, listing.crop)
+    return Facing(listing.base, listing.crop, picture, tuple(checks), look)
 
 
-def _copied(face: Row, shown: Mapping[str, Shown]) -> tuple[str, str] | None:
-    """Return the drop reason of a training picture that is, byte for byte, a benchmark picture."""
-    row = shown.get(face["sha256"])
-    return (f"contaminates:ferbench/{row.set}", row.id) if row else None
+def face_batch(job: Listed) -> Batch:
+    """Open every picture of a job, and part what may be kept from what may not."""
+    must_see(job.how.base)
+    faced = face_table(job.rows, job.how)
+    safe = pc.equal(faced["split"], job.benchmark or "")
+    lost = pc.and_not(pc.is_valid(faced["reason"]), safe)
+    kept, gone = faced.filter(pc.invert(lost)), faced.filter(lost)
+    found = Counter(finding for some in kept["findings"].to_pylist() for finding in some or ())
+    return Batch(by_split(kept.select(FACES.names)), drops_of(gone), dict(sorted(found.items())))
 
 
-def make_face(row: Row, base: Path, policy: Picture, *, cut: bool) -> dict[str, Any]:
-    """Return the FACES row of a listed row. Raises images.PictureError."""
-    data = open_picture(row, base)
-    pixels = images.decode(data, max_pixels=policy.max_pixels)
-    face_cut = images.cut(data, pixels, row["box"] if cut else None, policy)
-    height, width = face_cut.pixels.shape[:2]
-    return {
-        **_pictureless(row),
-        "image": {"bytes": face_cut.data, "path": f"{row['id']}{face_cut.suffix}"},
-        "width": width,
-        "height": height,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "pixel_hash": images.pixel_hash(face_cut.pixels),
-        "crop": face_cut.crop,
-    }
+def by_split(table: pa.Table) -> dict[str, pa.Table]:
+    """Return the rows of each split, in the order in which the splits come."""
+    return {split: table.filter(pc.equal(table["split"], split)) for split in pc.unique(table["split"]).to_pylist()}
 
 
-def open_picture(row: Row, base: Path) -> bytes:
-    """Return the bytes of a listed row's picture. Raises images.PictureError."""
-    if row["size"] is None:
-        raise images.PictureError("missing picture")
-    try:
-        return read_picture(base, row["rel_path"])
-    except FileNotFoundError:
-        raise images.PictureError("missing picture", "it was there when the release was listed") from None
-    except TooLargeError as err:
-        raise images.PictureError("file too large", str(err)) from None
-    except (OSError, KeyError, ValueError) as err:
-        raise images.PictureError("unreadable", images.describe(err)) from None
-
-
-def _pictureless(row: Row) -> dict[str, Any]:
-    return {name: row.get(name) for name in FACES.names}
+def drops_of(gone: pa.Table) -> pa.Table:
+    """Return FACED rows that go as DROPS."""
+    columns = {name: pc.fill_null(gone[name], "") for name in DROPS.names}
+    return pa.table(columns, schema=DROPS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,11 @@ from ferbuild.builders.errors import FerError
 
 @contextmanager
 def durable(path: Path) -> Iterator[Path]:
-    """Give `<path>.<pid>.part` to write to; on leaving the block sync it and move it to `path`.
+    """Give `<path>.<host>.<pid>.part` to write to; on leaving the block sync it and move it to `path`.
 
     On a fault the part is removed. A full disk or a forbidden folder becomes a FerError.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -41,6 +42,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file durably and whole or not at all; line ends stay as they are in `text`."""
     write_bytes(path, text.encode())
+
+
+def must_see(path: Path) -> None:
+    """FerError where this machine does not see what the one that planned the work sees.
+
+    Without it every picture of a release that is not mounted here would be dropped as missing.
+    """
+    if not path.exists():
+        hint = "work folder and releases must lie where every machine that works on them sees them, under the same path"
+        raise FerError(path, f"cannot be seen on {socket.gethostname()}", hint)
 
 
 def file_sha256(path: Path) -> str:

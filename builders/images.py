@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
+import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from ferbuild.builders import jpeg
 from ferbuild.builders.ends import ends_early
 from ferbuild.builders.magic import picture_kind
 from ferbuild.manifests.schema import Picture
@@ -23,9 +27,15 @@ Pixels = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0..255."""
 
 
+_FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+"""Of an Exif orientation, the direction in which rows and columns are taken, of 5 to 8 after they changed places."""
+
 _PIXELS = re.compile(r"\d+ pixels")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+"""What Pillow says of a bad file goes nowhere unless somebody listens; the drop says it."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 """What releases hold; JPEG's reader takes MPO too. Pillow knows many more, and starts Ghostscript for PostScript."""
@@ -49,26 +59,83 @@ class Cut(NamedTuple):
     crop: list[float] | None
 
 
-def decode(data: bytes, *, max_pixels: int) -> Pixels:
+def decode(data: bytes, *, max_pixels: int, whole: bool = True) -> Pixels:
     """Return the upright RGB pixels of an encoded picture, its first frame where it has several.
 
+    Without `whole`, what there is of a file that ends too early is taken, and the rest stays as the decoder leaves it.
     Raises PictureError: empty file, unreadable, truncated, too many pixels.
     """
     if not data:
         raise PictureError("empty file")
+    found = _by_turbo(data, max_pixels) if data.startswith(jpeg.MAGIC) else None
+    return _by_pillow(data, max_pixels, whole=whole) if found is None else found
+
+
+def _by_turbo(data: bytes, max_pixels: int) -> Pixels | None:
+    """Return the pixels of an ordinary JPEG without a fault; None of any other."""
+    head = jpeg.head(data)
+    if head is None or not head.ordinary:
+        return None
+    _refuse_large(head.width * head.height, max_pixels)
+    pixels = jpeg.pixels(data)
+    if pixels is None or not head.turned:
+        return pixels
+    with (
+        suppress(Exception),
+        warnings.catch_warnings(action="ignore"),
+        Image.open(io.BytesIO(data), formats=("JPEG",)) as picture,
+    ):
+        return _upright(pixels, _orientation(picture))
+    return pixels
+
+
+def _by_pillow(data: bytes, max_pixels: int, *, whole: bool) -> Pixels:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                if picture.width * picture.height > max_pixels:
-                    raise PictureError("too many pixels", f"{picture.width * picture.height} pixels")
-                return _upright_rgb(picture)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            _accepting(cut=not whole),
+            _silenced() if picture_kind(data) == "tiff" else nullcontext(),
+            Image.open(io.BytesIO(data), formats=FORMATS) as picture,
+        ):
+            _refuse_large(picture.width * picture.height, max_pixels)
+            picture.load()
+            return _upright(_rgb(picture), _orientation(picture))
     except PictureError:
         raise
     except Image.DecompressionBombError as err:  # Pillow's own bound, before ours is asked
         raise PictureError("too many pixels", " ".join(_PIXELS.findall(str(err))[:1])) from None
     except Exception as err:
         raise PictureError(_reason(err, data), describe(err)) from None
+
+
+def _refuse_large(pixels: int, most: int) -> None:
+    if pixels > most:
+        raise PictureError("too many pixels", f"{pixels} pixels")
+
+
+@contextmanager
+def _accepting(*, cut: bool) -> Iterator[None]:
+    """Have Pillow take files that end too early: a switch of the whole process, which Pillow has for no single file."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = cut
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Throw away what libtiff writes to the standard error of the process, past Python and whatever asks it not to."""
+    with ExitStack() as undo:
+        with suppress(OSError):  # a process without a standard error has nothing to hide
+            before = os.dup(2)
+            undo.callback(os.close, before)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            undo.callback(os.close, nowhere)
+            undo.callback(os.dup2, before, 2)
+            os.dup2(nowhere, 2)
+        yield
 
 
 def describe(err: Exception) -> str:
@@ -113,12 +180,25 @@ def pixel_hash(pixels: Pixels) -> str:
     return digest.hexdigest()
 
 
-def _upright_rgb(picture: Image.Image) -> Pixels:
-    picture.load()
-    upright = ImageOps.exif_transpose(picture) or picture
-    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
-        upright = _eight_bit(upright)
-    return np.asarray(upright.convert("RGB"))
+def _rgb(picture: Image.Image) -> Pixels:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        picture = _eight_bit(picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return how a picture lies, 1 to 8 as Exif counts; 1, upright, where its metadata cannot be read."""
+    with suppress(Exception):
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn or mirror pixels that lie as `orientation` says; an unknown one leaves them."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    down, across = _FLIPS.get(orientation, (1, 1))
+    return np.ascontiguousarray(pixels[::down, ::across])
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -6,6 +6,8 @@ another detector makes only this stage stale.
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby
@@ -20,9 +22,10 @@ import xxhash
 from ferbuild.builders import faces, nets, shards, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.images import PictureError
+from ferbuild.builders.images import PictureError, Pixels, decode, describe
+from ferbuild.builders.looking import FAILED
 from ferbuild.builders.mark import Report
-from ferbuild.builders.measures import MEASURES, measure_picture
+from ferbuild.builders.measures import MEASURES, Models, measure_pixels
 from ferbuild.builders.nets import Nets
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Slice
@@ -30,6 +33,8 @@ from ferbuild.builders.stage import Plan
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.filters.units import Place, find_place
 from ferbuild.manifests.load import load_calibration
+
+log = logging.getLogger(__name__)
 
 VERSION = 2
 FOLDER = "measures"
@@ -57,7 +62,8 @@ def run(build: Build) -> Report:
     wanted, by = plan(build), nets.nets_of(build.settings)  # nets that cannot be had stop before hours of faces
     upstream = faces.run(build)
     jobs = partial(training_rows.jobs, upstream.out, build.benchmarks)
-    return build.bring_up_to_date(wanted, jobs, partial(measure_batch, by=by, benchmarks=build.benchmarks))
+    work = partial(measure_batch, by=by, benchmarks=build.benchmarks)
+    return build.bring_up_to_date(wanted, jobs, work, engine=build.engine)
 
 
 def measure_batch(piece: Slice, *, by: Nets, benchmarks: Pairs) -> Batch:
@@ -66,11 +72,24 @@ def measure_batch(piece: Slice, *, by: Nets, benchmarks: Pairs) -> Batch:
     table = training_rows.read(piece, benchmarks)
     rows = table.select(["id", "canonical", "image"]).to_pylist()
     try:
-        rows = [row | measure_picture(row.pop("image")["bytes"], models) for row in rows]
+        pictures = (decode(row.pop("image")["bytes"], max_pixels=sys.maxsize) for row in rows)
+        found = [_measured(pixels, models) for pixels in pictures]
     except PictureError as err:
         hint = "its bytes were changed on disk: delete the folder and run `fer-build faces` again"
         raise FerError(piece.path, f"holds a picture that no longer decodes ({err.reason})", hint) from None
-    return Batch({piece.split: pa.Table.from_pylist(rows, schema=MEASURES)}, DROPS.empty_table())
+    made = [row | measures for row, measures in zip(rows, found, strict=True)]
+    faults = sum(measures["detector"] is None for measures in found)
+    findings = {FAILED: faults} if faults else {}
+    return Batch({piece.split: pa.Table.from_pylist(made, schema=MEASURES)}, DROPS.empty_table(), findings)
+
+
+def _measured(pixels: Pixels, models: Models) -> dict[str, Any]:
+    """Return the MEASURES of a picture; all null where a net raises an error on it, which is that picture's alone."""
+    try:
+        return measure_pixels(pixels, models)
+    except Exception as err:  # OpenCV's and onnxruntime's errors have no common base
+        log.warning("a face could not be measured: %s", describe(err))
+        return dict.fromkeys(MEASURES.names[2:])
 
 
 def read_measures(folder: Path, key: str, split: str, ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from ferbuild.builders import insight
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.detect import Detection, Detector, open_detector
-from ferbuild.builders.distances import ABOUT, eye_distance, measure_points, pose
+from ferbuild.builders.distances import ABOUT, Points, eye_distance, measure_points, pose
 from ferbuild.builders.images import Pixels, decode
 from ferbuild.builders.mesh import FaceMesh, Mesh, open_mesh
+from ferbuild.builders.record import DETECTOR
 from ferbuild.builders.unit_model import UnitModel, read_unit_model
 
 PRESENT = 0.5
@@ -45,7 +47,7 @@ MEASURES = pa.schema(
         ("roll", pa.float32()),  # degrees; positive: clockwise in the picture
         ("measures", pa.struct([(name, pa.float32()) for name in ABOUT])),
         ("unit_scores", UNIT_SCORES),  # of a unit model, where one is named
-        ("detector", pa.struct([("name", pa.string()), ("sha256", pa.string())])),
+        ("detector", DETECTOR),
     ]
 )
 
@@ -65,9 +67,19 @@ def load_models(local: Mapping[str, Path] | None = None, unit_model: Path | None
     `unit_model` is the YAML entry of a net for action units.
     """
     own = local or {}
-    detector = open_detector(fetch("centerface", local=own.get("centerface")))
-    mesh = open_mesh(fetch("face_mesh", local=own.get("face_mesh")))
-    return Models(detector, mesh, read_unit_model(unit_model) if unit_model else None)
+    return Models(load_detector(own), load_mesh(own), read_unit_model(unit_model) if unit_model else None)
+
+
+def load_detector(own: Mapping[str, Path]) -> Detector:
+    """Open the detector: insightface where `own` has its folder, else CenterFace, fetched where `own` has no file."""
+    if insight.NAME in own:
+        return insight.open_insight(own[insight.NAME])
+    return open_detector(fetch("centerface", local=own.get("centerface")))
+
+
+def load_mesh(own: Mapping[str, Path]) -> FaceMesh:
+    """Open the mesh, fetched where `own` has no file."""
+    return open_mesh(fetch("face_mesh", local=own.get("face_mesh")))
 
 
 def measure_picture(data: bytes, models: Models) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def measure_pixels(rgb: Pixels, models: Models) -> dict[str, Any]:
     found = models.detector.find(rgb)
     row: dict[str, Any] = dict.fromkeys(MEASURES.names[2:])
     row |= {"width": rgb.shape[1], "height": rgb.shape[0], "faces_found": len(found)}
-    row |= {"detector": {"name": models.detector.name, "sha256": models.detector.sha256}}
+    row |= {"detector": known_as(models.detector)}
     if not found:
         return row
     face, second = main_face(found, rgb.shape[1], rgb.shape[0])
@@ -95,10 +107,19 @@ def measure_pixels(rgb: Pixels, models: Models) -> dict[str, Any]:
     return row | {"presence": mesh.presence} | _judged(mesh)
 
 
-def main_face(found: Sequence[Detection], width: int, height: int) -> tuple[Detection, float | None]:
-    """Return the largest central face and the next one's weight as a share of its, None where it is the only one.
+def known_as(detector: Detector) -> dict[str, str]:
+    """Return the column that says what found a face."""
+    return {"name": detector.name, "sha256": detector.sha256, "terms": detector.terms}
 
-    A face weighs its area, less towards the corners of the picture, down to nothing there.
+
+def main_face(
+    found: Sequence[Detection], width: int, height: int, *, box: Sequence[float] | None = None
+) -> tuple[Detection, float | None]:
+    """Return the face meant and the next one's weight as a share of its, None where it is the only one.
+
+    The face meant is the one that overlaps an annotated `box` (x0 y0 x1 y1) most, and without one, or where none
+    does, the largest central one. A face weighs its area, less towards the corners of the picture, down to nothing
+    there.
     """
 
     def weight(face: Detection) -> float:
@@ -106,8 +127,19 @@ def main_face(found: Sequence[Detection], width: int, height: int) -> tuple[Dete
         off = np.hypot((x0 + x1) / width - 1, (y0 + y1) / height - 1) / np.sqrt(2)
         return float((x1 - x0) * (y1 - y0) * max(0.0, 1 - off))
 
-    first, *others = sorted(found, key=weight, reverse=True)
-    return first, weight(others[0]) / max(weight(first), 1e-9) if others else None
+    def rank(face: Detection) -> tuple[float, float]:
+        return (overlap(face.box, box) if box else 0.0), weight(face)
+
+    first, *others = sorted(found, key=rank, reverse=True)
+    return first, min(1.0, max(map(weight, others)) / max(weight(first), 1e-9)) if others else None
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return how much of two boxes (x0 y0 x1 y1) is shared, 0..1: the area of both by the area of either."""
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    both = max(0.0, width) * max(0.0, height)
+    areas = ((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (one, other))
+    return both / max(sum(areas) - both, 1e-9)
 
 
 def _unit_scores(rgb: Pixels, face: Detection, model: UnitModel | None) -> list[dict[str, Any]] | None:
@@ -117,8 +149,14 @@ def _unit_scores(rgb: Pixels, face: Detection, model: UnitModel | None) -> list[
     return [{"model": model.name, "unit": unit, "score": score} for unit, score in scores.items()]
 
 
-def _judged(mesh: Mesh) -> dict[str, Any]:
+def seen_points(mesh: Mesh) -> Points | None:
+    """Return the mesh's points for measuring; None where it is not present, or of no size."""
     points = mesh.points.astype(np.float64)
-    if mesh.presence < PRESENT or eye_distance(points) < 1:
+    return None if mesh.presence < PRESENT or eye_distance(points) < 1 else points
+
+
+def _judged(mesh: Mesh) -> dict[str, Any]:
+    points = seen_points(mesh)
+    if points is None:
         return {}
     return pose(points)._asdict() | {"eye_distance": eye_distance(points), "measures": measure_points(points)}

@@ -7,7 +7,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,6 +17,10 @@ from ferbuild.builders.errors import FerError
 
 LOOK_S = 0.2
 """Seconds between two looks for a Ctrl-C."""
+
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+"""What keeps numpy and OpenCV to one thread. A process a core leaves no core to a second one: threads that wait for
+each other then make a small product of matrices ten times as slow."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,7 +38,7 @@ def each(call: Callable[[T], R], items: Sequence[T], *, workers: int, stage: str
     # A forked child would inherit the locks of polars' and OpenCV's threads; a fresh one does not.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=context, initializer=_follow_the_parent)
-    with _noting_ctrl_c() as stop:
+    with noting_ctrl_c() as stop, inherited(ALONE):
         try:
             yield from _drain(pool, call, items, 2 * workers, stop)
         except BrokenProcessPool:
@@ -65,7 +69,7 @@ def _drain(
 
 
 @contextmanager
-def _noting_ctrl_c() -> Iterator[threading.Event]:
+def noting_ctrl_c() -> Iterator[threading.Event]:
     """Note the first Ctrl-C instead of raising; a second one ends the process, and its workers, at once.
 
     Raised wherever it falls, it can leave a future's lock held, and the pool then waits for ever.
@@ -85,6 +89,18 @@ def _noting_ctrl_c() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def inherited(names: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes that are started meanwhile, where the user has not set them."""
+    new = {name: value for name, value in names.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def _follow_the_parent() -> None:

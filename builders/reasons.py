@@ -36,16 +36,25 @@ SOURCES: Mapping[str, str] = {
 }
 
 PICTURES: Mapping[str, str] = {
-    "contaminates:ferbench/<set>": "the file is, byte for byte, a picture of the benchmark",
+    "contaminates:ferbench/<set>": "the benchmark shows it too: the same file, the same pixels or a near duplicate",
+    "duplicate": "another row has the same file or the same pixels, and stands for it",
+    "near duplicate": "another row shows the same photograph, and stands for it",
+    "labels disagree": "another row shows the same photograph, and bears another label",
     "missing picture": "the release lists it, but it is not on disk",
     "empty file": "a file of zero bytes",
     "file too large": "a file of more than 256 MiB, which is not read",
     "unreadable": "no picture, or one that cannot be decoded",
-    "truncated": "a picture file that ends too early",
+    "truncated": "a picture file that ends too early; the recipe's `picture: {truncated: keep}` takes what there is",
     "too many pixels": "more than the recipe's `max_pixels`",
     "box outside the picture": "the box and the picture do not meet",
+    "detector failed": "the detector or the mesh raised an error on this picture",
+    "no face": "check `no_face`, or a source whose faces a detector cuts out (`crop: detect`) and none was found",
     "too small": "check `too_small`",
     "extreme aspect": "check `extreme_aspect`",
+    "blank": "check `blank`: all of one grey",
+    "blurred": "check `blurred`",
+    "several faces": "check `several_faces`",
+    "extreme pose": "check `extreme_pose`",
 }
 
 TRACES: Mapping[str, str] = {
@@ -72,6 +81,14 @@ COMPARED: Mapping[str, str] = {
         )
     },
 }  # fmt: skip
+
+FAULTS = frozenset(
+    {
+        "missing picture", "empty file", "file too large", "unreadable", "truncated", "too many pixels",
+        "box outside the picture", "detector failed",
+    }
+)  # fmt: skip
+"""Of PICTURES what leaves a row without its picture: in a benchmark work left to do, which a blurred face is not."""
 
 STAGES: Mapping[str, Mapping[str, str]] = {
     "faces and bench, before a picture is opened": SOURCES,

@@ -21,11 +21,17 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BOX = pa.list_(pa.float32())
 """Four numbers, x0 y0 x1 y1, in pixels of the picture file, the last pair exclusive."""
 
+ALIGNED = pa.list_(pa.float64())
+"""Six numbers, row by row: the 2 x 3 map from pixels of the file, upright, to pixels of `image`."""
+
 UNITS = pa.list_(pa.struct([("unit", pa.string()), ("side", pa.string()), ("intensity", pa.float32())]))
 """Action units known of a face: its name in `units.yaml`; left, right or both; 0..1, null where only presence was
 coded. Left and right are the person's own. Null: nobody coded them; an empty list: coded, and none was seen."""
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+DETECTOR = pa.struct([("name", pa.string()), ("sha256", pa.string()), ("terms", pa.string())])
+"""What found a face: its name, the hash of its weights, and what these may be used for."""
 
 VOTE_WORDS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
@@ -87,6 +93,11 @@ FACES = pa.schema(
         ("height", pa.int32()),  # pixels of `image`
         ("sha256", pa.string()),  # of the picture file
         ("pixel_hash", pa.string()),  # xxh3-128 of the decoded RGB pixels of `image`
+        ("hash64", pa.uint64()),  # signs of the 8 x 8 lowest cosine coefficients; null where there is no picture
+        ("hash256", pa.binary()),  # 32 bytes: signs of the 16 x 16 lowest ones
+        ("descriptor", pa.binary()),  # 64 signed bytes: weighted coefficients and the contrast; finds new crops too
+        ("group_id", pa.string()),  # id of the row that stands for all that show the same; its own where it does
+        ("findings", pa.list_(pa.string())),  # what is wrong with a benchmark's picture, which is kept all the same
         ("label", pa.string()),
         ("canonical", pa.string()),
         ("label_rule", pa.string()),
@@ -96,6 +107,15 @@ FACES = pa.schema(
         ("box", BOX),  # the source's own
         ("units", UNITS),  # action units the release knows
         ("crop", BOX),  # what was cut out; null where the picture is the file's own bytes
+        ("aligned", ALIGNED),  # how the face was brought upright; null where it was not
+        ("faces_found", pa.int32()),  # on the picture, or around the source's box; null: nobody looked for faces
+        ("second_face", pa.float32()),  # how large and central the next face is, as a share of this one; 0..1
+        ("det_score", pa.float32()),  # 0..1
+        ("landmarks", pa.list_(pa.float32())),  # x y of the five points, pixels of `image`
+        ("yaw", pa.float32()),  # degrees; positive: turned to the person's left; null where nothing asked for the pose
+        ("pitch", pa.float32()),  # degrees; positive: looking up
+        ("roll", pa.float32()),  # degrees; positive: clockwise in `image`
+        ("detector", DETECTOR),
         ("licence", pa.string()),
         ("synthetic", pa.bool_()),
     ]
@@ -110,6 +130,7 @@ PROVENANCE = pa.list_(
             ("rel_path", pa.string()),
             ("box", BOX),
             ("crop", BOX),
+            ("aligned", ALIGNED),
             ("sha256", pa.string()),
             ("pixel_hash", pa.string()),
         ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,10 @@ class Slice(NamedTuple):
     def read(self) -> pa.Table:
         """Return the rows, memory-mapped."""
         return read_stream(self.path).slice(self.start, self.rows)
+
+
+Pick = Callable[[pa.Table], pa.Table]
+"""Some rows to those of them that are written."""
 
 
 def features(schema: pa.Schema) -> dict[str, Any]:
@@ -121,16 +126,21 @@ def lay_out(
     *,
     key: str,
     shard_bytes: int,
+    pick: Pick = lambda rows: rows,
 ) -> dict[str, int]:
     """Write the final shards of every split, and of the drops, from streams; return rows per split.
 
-    A split without rows is not written: `load_dataset` raises on one.
+    `pick` is given the kept rows some at a time, and returns those to write. A split without rows is not written:
+    `load_dataset` raises on one.
     """
-    counts = {split: sum(read_stream(path).num_rows for path in paths) for split, paths in kept.items()}
-    counts = {split: counts[split] for split in ordered(counts) if counts[split]}
-    for split in counts:
-        files = _write_shards(folder / split, kept[split], schema, shard_bytes)
-        _write_state(folder / split, files, schema, key)
+    counts = {}
+    for split in ordered(kept):
+        files, rows = _write_shards(folder / split, kept[split], schema, shard_bytes, pick)
+        if rows:
+            counts[split] = rows
+            _write_state(folder / split, files, schema, key)
+        else:
+            shutil.rmtree(folder / split)
     write_text(folder / "dataset_dict.json", json.dumps({"splits": list(counts)}))
     drop_schema = read_stream(drops[0]).schema.remove_metadata()
     _write_shards(folder / "drops", drops, drop_schema, shard_bytes)
@@ -154,12 +164,16 @@ def front_matter(schema: pa.Schema, splits: Sequence[str], key: str) -> dict[str
     return {"configs": [config], "dataset_info": {"features": _yaml_fields(features(schema))}}
 
 
-def _write_shards(folder: Path, parts: Sequence[Path], schema: pa.Schema, shard_bytes: int) -> list[str]:
+def _write_shards(
+    folder: Path, parts: Sequence[Path], schema: pa.Schema, shard_bytes: int, pick: Pick = lambda rows: rows
+) -> tuple[list[str], int]:
+    """Return the names of the shards, and the rows in them."""
     groups = _group(parts, shard_bytes)
     names = _names(len(groups))
+    rows = 0
     for name, group in zip(names, groups, strict=True):
-        write_stream(folder / name, (piece.read() for piece in group), schema)
-    return names
+        rows += write_stream(folder / name, (pick(piece.read()) for piece in group), schema)
+    return names, rows
 
 
 def _group(parts: Sequence[Path], shard_bytes: int) -> list[list[Slice]]:

@@ -24,11 +24,13 @@ import filelock
 import pyarrow as pa
 
 from ferbuild.builders import pool, shards
+from ferbuild.builders.engines import Engine
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.files import write_text
+from ferbuild.builders.files import must_see, write_text
 from ferbuild.builders.mark import Report, read_mark, write_mark
 from ferbuild.builders.parts import Note, Parts
 from ferbuild.builders.record import DROPS, Batch
+from ferbuild.builders.shards import Pick
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,19 @@ class Plan:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+class Settled(NamedTuple):
+    """What is decided of kept rows only when all of them are known."""
+
+    pick: Pick
+    """Some kept rows to those that stay, with what was decided written into them."""
+    drops: pa.Table
+    """The others, in DROPS."""
+
+
+Settle = Callable[[Mapping[str, Sequence[Path]]], Settled]
+"""Split to the streams of its kept rows, in order, to what becomes of them."""
+
+
 class Job(NamedTuple):
     """Some rows' worth of work, small enough to send to a process."""
 
@@ -99,13 +114,16 @@ def run(
     work: Work,
     *,
     early: pa.Table | None = None,
+    settle: Settle | None = None,
+    engine: Engine = pool.each,
     workers: int = 1,
     tick: Tick | None = None,
     card: Callable[[Report, Plan], str],
 ) -> Report:
     """Run the jobs that have no part yet, lay out the shards, and return the report.
 
-    `early` are drops of rows that never became a job. `card` writes the README below its front matter.
+    `early` are drops of rows that never became a job; `settle` sees all kept rows before they are laid out. `card`
+    writes the README below its front matter.
     """
     began = time.monotonic()
     _refuse_foreign(plan.out)
@@ -117,12 +135,12 @@ def run(
     ready = total - sum(job.rows for _, job in todo)
     if ready:
         log.info("%s: goes on with %d of %d rows done", plan.stage, ready, total)
-    for rows in pool.each(partial(_make_part, parts, work), todo, workers=workers, stage=plan.stage):
+    for rows in engine(partial(_make_part, parts, work), todo, workers=workers, stage=plan.stage):
         ready += rows
         if tick:
             tick(plan.stage, ready, total)
     rows_in = total + (early.num_rows if early is not None else 0)
-    report = _publish(plan, parts, [*names, "early"], rows_in, card)
+    report = _publish(plan, parts, [*names, "early"], rows_in, settle, card)
     return replace(report, seconds=time.monotonic() - began)
 
 
@@ -145,12 +163,19 @@ def only_one(work: Path) -> Iterator[None]:
 
 def _make_part(parts: Parts, work: Work, named: tuple[str, Job]) -> int:
     name, job = named
-    parts.write(name, work(job.work))
+    must_see(parts.folder)
+    if not parts.done(name):  # a node that was lost may have written it before it told of it
+        parts.write(name, work(job.work))
     return job.rows
 
 
 def _publish(
-    plan: Plan, parts: Parts, names: Sequence[str], rows_in: int, card: Callable[[Report, Plan], str]
+    plan: Plan,
+    parts: Parts,
+    names: Sequence[str],
+    rows_in: int,
+    settle: Settle | None,
+    card: Callable[[Report, Plan], str],
 ) -> Report:
     """Lay out the shards in a new folder and put it in the place of the old one."""
     fresh = _beside(plan.out, "new")
@@ -160,9 +185,13 @@ def _publish(
     for name, note in notes.items():
         for split in note.rows:
             kept.setdefault(split, []).append(parts.kept_file(name, split))
-    drops = [parts.drops_file(name) for name in notes]
-    splits = shards.lay_out(fresh, kept, drops, plan.schema, key=plan.key, shard_bytes=plan.shard_bytes)
-    report = _count(plan, list(notes.values()), splits, rows_in, fresh)
+    settled = settle(kept) if settle else _AS_THEY_ARE
+    parts.write("settled", Batch({}, settled.drops))
+    drops = [parts.drops_file(name) for name in (*notes, "settled")]
+    splits = shards.lay_out(
+        fresh, kept, drops, plan.schema, key=plan.key, shard_bytes=plan.shard_bytes, pick=settled.pick
+    )
+    report = _count(plan, list(notes.values()), settled.drops, splits, rows_in, fresh)
     write_text(fresh / "README.md", card(report, plan))
     write_mark(fresh, report, plan.key, plan.flags)
     _finish_swap(plan.out)
@@ -170,7 +199,9 @@ def _publish(
     return report
 
 
-def _count(plan: Plan, notes: Sequence[Note], splits: Mapping[str, int], rows_in: int, fresh: Path) -> Report:
+def _count(
+    plan: Plan, notes: Sequence[Note], settled: pa.Table, splits: Mapping[str, int], rows_in: int, fresh: Path
+) -> Report:
     """Count what was written; FerError where a row is neither kept nor dropped, or was kept and not written."""
     dropped: Counter[str] = Counter()
     for table in shards.read_drops(fresh):
@@ -179,7 +210,9 @@ def _count(plan: Plan, notes: Sequence[Note], splits: Mapping[str, int], rows_in
     for note in notes:
         findings.update(note.findings)
         written.update(note.rows)
-    kept = sum(note.taken for note in notes)
+    written.subtract(settled["split"].to_pylist())
+    written = +written
+    kept = sum(note.taken for note in notes) - settled.num_rows
     if kept + dropped.total() != rows_in or written != Counter(splits):
         raise FerError(
             plan.stage,
@@ -196,6 +229,9 @@ def _count(plan: Plan, notes: Sequence[Note], splits: Mapping[str, int], rows_in
         findings=dict(sorted(findings.items())),
         complete=not any(note.unanswered for note in notes),
     )
+
+
+_AS_THEY_ARE = Settled(lambda rows: rows, DROPS.empty_table())
 
 
 def _beside(out: Path, what: str) -> Path:

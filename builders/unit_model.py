@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ferbuild.builders.align import Matrix, align, warp
-from ferbuild.builders.config import NETS, place
+from ferbuild.builders.config import DETECTORS, NETS, place
 from ferbuild.builders.detect import Detection, Floats
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import file_sha256
@@ -31,7 +31,7 @@ Run = Callable[[Floats], Floats]
 NONE = "-"
 """In `order`: a number that scores no unit of the table."""
 
-TAKEN = ("geometry", *NETS)
+TAKEN = ("geometry", *NETS, *DETECTORS)
 """Names that a calibration uses for the tool's own."""
 
 

@@ -76,41 +76,82 @@ class Copy(NamedTuple):
     """Where it is not the original's."""
     set: str = ""
     """The benchmark set that the original belongs to: the copy may not be trained on."""
-    dropped: bool = False
-    """The faces stage drops it."""
+    reason: str = ""
+    """Why the faces stage drops one of the two; empty: it keeps both."""
+    stays: bool = False
+    """The copy stays and its original goes: it is larger, or as large and has the lower id."""
 
 
 COPIES = (
-    Copy("byte for byte", rafdb_path("train", 10), affectnet_path("train", 800), "affectnet/train/copy"),
+    Copy(
+        "byte for byte",
+        rafdb_path("train", 10),
+        affectnet_path("train", 800),
+        "affectnet/train/copy",
+        reason="duplicate",
+    ),
     Copy(
         "repacked",
         sfew_path("Train", "Orchard", "surprise", 21),
         sfew_path("Train", "Reel", "surprise", 21),
         "sfew/Train/repacked",
+        reason="duplicate",
+        stays=True,
     ),
-    Copy("re-encoded", rafdb_path("train", 20), rafdb_path("train", 99), "rafdb/train/copy"),
-    Copy("relabelled", rafdb_path("train", 30), rafdb_path("train", 100), "rafdb/train/relabelled", label="anger"),
-    Copy("resized", rafdb_path("train", 46), ferplus_path("FER2013Train", 96), "ferplus/FER2013Train/resized"),
+    Copy(
+        "re-encoded",
+        rafdb_path("train", 20),
+        rafdb_path("train", 99),
+        "rafdb/train/copy",
+        reason="near duplicate",
+        stays=True,
+    ),
+    Copy(
+        "relabelled",
+        rafdb_path("train", 30),
+        rafdb_path("train", 100),
+        "rafdb/train/relabelled",
+        label="anger",
+        reason="labels disagree",
+        stays=True,
+    ),
+    Copy(
+        "resized",
+        rafdb_path("train", 46),
+        ferplus_path("FER2013Train", 96),
+        "ferplus/FER2013Train/resized",
+        reason="near duplicate",
+    ),
     Copy(
         "mirrored",
         ferplus_path("FER2013Train", 15),
         ferplus_path("FER2013Train", 97),
         "ferplus/FER2013Train/mirrored",
+        reason="near duplicate",
+        stays=True,
     ),
     Copy(
         "brighter",
         sfew_path("Train", "Lantern", "happiness", 10),
         sfew_path("Train", "Reel", "happiness", 10),
         "sfew/Train/brighter",
+        reason="near duplicate",
     ),
-    Copy("cropped", affectnet_path("train", 33), affectnet_path("train", 801), "affectnet/train/cropped"),
+    Copy(
+        "cropped",
+        affectnet_path("train", 33),
+        affectnet_path("train", 801),
+        "affectnet/train/cropped",
+        reason="near duplicate",
+        stays=True,
+    ),
     Copy(
         "byte for byte",
         rafdb_path("test", 11),
         affectnet_path("train", 802),
         "affectnet/train/of the benchmark",
         set="rafdb",
-        dropped=True,
+        reason="contaminates:ferbench/rafdb",
     ),
     Copy(
         "mirrored",
@@ -118,6 +159,7 @@ COPIES = (
         ferplus_path("FER2013Train", 98),
         "ferplus/FER2013Train/of the benchmark",
         set="ferplus",
+        reason="contaminates:ferbench/ferplus",
     ),
     Copy(
         "resized",
@@ -125,13 +167,23 @@ COPIES = (
         ferplus_path("FER2013Train", 99),
         "ferplus/FER2013Train/of another benchmark",
         set="rafdb",
+        reason="contaminates:ferbench/rafdb",
     ),
 )
 SHARED = (
-    Copy("cropped anew", rafdb_path("train", 4), affectnet_path("train", 1), "affectnet/train/1"),
+    Copy(
+        "cropped anew",
+        rafdb_path("train", 4),
+        affectnet_path("train", 1),
+        "affectnet/train/1",
+        reason="near duplicate",
+        stays=True,
+    ),
     Copy("cropped anew", rafdb_path("train", 7), affectnet_path("train", 0), "affectnet/train/0"),
 )
-"""The two portraits, which stand in two releases each: known duplicates that need no copying."""
+"""The two portraits, which stand in two releases each: known duplicates that need no copying.
+
+The second one is cropped so differently that the search takes the two for different pictures."""
 
 
 def copy(what: Copy, of: Taken, out: Path) -> Taken:

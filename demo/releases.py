@@ -42,24 +42,39 @@ class Fate(NamedTuple):
     listed: int
     listing_drops: dict[str, int]
     faces_drops: dict[str, int]
+    """For what is wrong with the picture."""
+    twin_drops: dict[str, int]
+    """For what another picture shows as well."""
     faceless: int = 0
     """Kept rows whose picture is no face but cloth, which only measuring finds out."""
 
     @property
     def kept(self) -> int:
         """Rows that the faces stage keeps."""
-        return self.listed - sum(self.faces_drops.values())
+        return self.listed - sum(self.faces_drops.values()) - sum(self.twin_drops.values())
 
 
 EXPECTED: dict[str, dict[str, Fate]] = {
     "rafdb": {
-        "train": Fate(103, {"duplicate row": 1}, {"truncated": 1, "missing picture": 1}, faceless=1),
-        "test": Fate(35, {}, {}),
+        "train": Fate(
+            103,
+            {"duplicate row": 1},
+            {"truncated": 1, "missing picture": 1},
+            {"near duplicate": 2, "labels disagree": 1},
+            faceless=1,
+        ),
+        "test": Fate(35, {}, {}, {}),
     },
     "ferplus": {
-        "train": Fate(71, {"no face name": 1, "malformed row": 1}, {"missing picture": 1}, faceless=1),
-        "validation": Fate(8, {}, {}),
-        "test": Fate(24, {}, {}),
+        "train": Fate(
+            71,
+            {"no face name": 1, "malformed row": 1},
+            {"missing picture": 1},
+            {"near duplicate": 2, "contaminates:ferbench/ferplus": 1, "contaminates:ferbench/rafdb": 1},
+            faceless=1,
+        ),
+        "validation": Fate(8, {}, {}, {}),
+        "test": Fate(24, {}, {}, {}),
     },
     "affectnet": {
         "train": Fate(
@@ -72,13 +87,14 @@ EXPECTED: dict[str, dict[str, Fate]] = {
                 "duplicate row": 1,
                 "malformed row": 1,
             },
-            {"unreadable": 1, "missing picture": 1, "contaminates:ferbench/rafdb": 1},
+            {"unreadable": 1, "missing picture": 1},
+            {"near duplicate": 1, "duplicate": 1, "contaminates:ferbench/rafdb": 1},
         ),
-        "validation": Fate(24, {}, {}),
+        "validation": Fate(24, {}, {}, {}),
     },
     "sfew": {
-        "train": Fate(39, {}, {"truncated": 1}, faceless=1),
-        "validation": Fate(14, {}, {}),
+        "train": Fate(39, {}, {"truncated": 1}, {"near duplicate": 1, "duplicate": 1}, faceless=1),
+        "validation": Fate(14, {}, {}, {}),
     },
 }
 """Source to split to fate, for every seed."""

@@ -6,10 +6,10 @@ Every name, option and value is tried before any row is read, so that a slip cos
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +20,9 @@ Check = Callable[[Mapping[str, Any]], str | None]
 
 Spec = str | dict[str, dict[str, Any]]
 """How a recipe writes a check: its name, or {name: options}."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Named(NamedTuple):
@@ -36,18 +39,44 @@ class Failure(NamedTuple):
     name: str
 
 
+Need = Literal["faces", "pose"]
+"""What a check may ask for beside the row: what a detector finds, and the turn of the head, which the mesh gives."""
+
+
+def needs(what: Need) -> Callable[[F], F]:
+    """Mark a check as one that is given what a detector, or the mesh too, finds: they run only where one asks."""
+
+    def marked(check: F) -> F:
+        vars(check)["needs"] = what
+        return check
+
+    return marked
+
+
+def needed(module: ModuleType, specs: Sequence[Spec]) -> frozenset[Need]:
+    """Return what the checks of a recipe ask for; FerError as `bind`."""
+    bind(module, specs)
+    known = checks_of(module)
+    found = (vars(known[name]).get("needs") for name, _ in map(_parted, specs))
+    return frozenset(what for what in found if what is not None)
+
+
 def bind(module: ModuleType, specs: Sequence[Spec]) -> list[Named]:
     """Return the checks in their order; FerError for a name, an option or a value the module does not take."""
     return [Named(name, _bound(module, name, options)) for name, options in map(_parted, specs)]
 
 
-def first_failing(checks: Sequence[Named], row: Mapping[str, Any]) -> Failure | None:
-    """Return the first check that a row fails, with its reason; None where it passes all."""
+def failing(checks: Sequence[Named], row: Mapping[str, Any]) -> Iterator[Failure]:
+    """Yield the checks that a row fails, in their order, with the reasons."""
     for name, check in checks:
         reason = check(row)
         if reason is not None:
-            return Failure(reason, name)
-    return None
+            yield Failure(reason, name)
+
+
+def first_failing(checks: Sequence[Named], row: Mapping[str, Any]) -> Failure | None:
+    """Return the first check that a row fails; None where it passes all."""
+    return next(failing(checks, row), None)
 
 
 def checks_of(module: ModuleType) -> dict[str, Callable[..., str | None]]:

@@ -29,6 +29,10 @@ Check = Annotated[dict[str, dict[str, Any]], BeforeValidator(_in_full(None))]
 """A check by its name, or {name: options}."""
 
 
+Crop = Literal["as_is", "box", "detect"]
+"""What of a picture is the face: all of it, the release's own box, or what a detector finds."""
+
+
 class Licence(Strict):
     """What the holder of a release allows."""
 
@@ -52,7 +56,7 @@ class Layout(Strict):
     requires: list[str | list[str]]
     """Globs below the base folder that must all match something; of a list inside, any one."""
     options: dict[str, Any] = Field(default_factory=dict)
-    crop: Literal["as_is", "box"] | None = None
+    crop: Crop | None = None
     """Overrides the source's `crop` for this layout."""
     fallback: bool = False
     """Used only where no other layout is recognised, or when asked for by name."""
@@ -85,7 +89,7 @@ class Source(Strict):
     """Own word to canonical word, where they differ."""
     not_labels: dict[str, str] = Field(default_factory=dict)
     """What the release writes for pictures without a usable label, to the drop reason."""
-    crop: Literal["as_is", "box"] = "as_is"
+    crop: Crop = "as_is"
     layouts: list[Layout]
     rules: list[str] = Field(default_factory=lambda: ["as labelled"], min_length=1)
     """Label rules that the readers know; the first is the default."""
@@ -118,6 +122,27 @@ class Picture(Strict):
     """A picture with more is not decoded."""
     crop_format: Literal["jpeg", "png"] = "jpeg"
     crop_quality: int = Field(default=95, ge=1, le=100)
+    align: Literal["none", "similarity"] = "none"
+    """`similarity` brings the five points of a face that is found onto ArcFace's template: upright, all alike."""
+    side: int = Field(default=224, ge=16, le=2048)
+    """Pixels of an aligned face."""
+    margin: float = Field(default=0.1, ge=0, le=2)
+    """Share of the face's side that is added on each side where it is aligned, or cut out by a detector."""
+    truncated: Literal["drop", "keep"] = "drop"
+    """What becomes of a file that ends too early: kept, it is stored anew with what there is of it."""
+
+
+class Duplicates(Strict):
+    """What is done about pictures that show the same photograph."""
+
+    search: Literal["near", "exact", "none"] = "near"
+    """Which count as the same: near duplicates too, only equal files and pixels, or none."""
+    same: Literal["drop", "keep"] = "drop"
+    """What becomes of all of a group but the one that stands for it; kept, they share its `group_id`."""
+    disagreeing: Literal["one", "all", "none"] = "one"
+    """What is kept of a group whose labels disagree: the one that stands for it, all, or none."""
+    contaminated: Literal["drop", "keep"] = "drop"
+    """What becomes of a training picture that a benchmark shows too."""
 
 
 class Claims(Strict):
@@ -141,6 +166,7 @@ class Recipe(Strict):
     """Functions of `filters.face`: a name, or {name: options}."""
     trace_checks: list[Check] = Field(default_factory=list)
     """Functions of `filters.trace`: a name, or {name: options}."""
+    duplicates: Duplicates = Duplicates()
     claims: Claims = Claims()
     question: str = "choose"
     """The template of `prompts` that asks for the expression."""

@@ -83,10 +83,10 @@ def test_a_negated_label_never_wins(one, other):
 )  # fmt: skip
 def test_a_megabyte_of_anything_takes_no_longer_than_reading_it(piece):
     text = piece * (1_000_000 // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     assert read(text, RAFDB).status != "ok"
     assert read(f"<answer>{text}", RAFDB).status != "ok"
-    assert time.perf_counter() - began < 1.5
+    assert time.process_time() - began < 1.5
 
 
 def test_fifty_thousand_simple_replies_a_second():
@@ -97,6 +97,6 @@ def test_fifty_thousand_simple_replies_a_second():
 
 
 def _seconds(work):
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -24,7 +24,7 @@ from ferbuild.builders.reasons import STAGES
 from ferbuild.demo import truth
 from ferbuild.demo.truth import read_truth
 from ferbuild.filters.units import judge, judge_truth
-from ferbuild.manifests.load import load_calibration
+from ferbuild.manifests.load import SHIPPED, load_calibration
 
 pytestmark = pytest.mark.network
 
@@ -49,6 +49,30 @@ def test_every_stage_accounts_for_its_rows(demo):
         assert sum(one["splits"].values()) == one["kept"]
     check = demo.result["check"]
     assert check["in"] == check["kept"] + sum(check["dropped"].values()) == demo.stage("faces")["in"]
+
+
+def test_the_funnel_shows_every_copy_that_the_demo_has_planted(demo):
+    faces = demo.stage("faces")
+    assert (faces["in"], faces["kept"]) == (396, 369)
+    assert faces["splits"] == {"train": 264, "validation": 46, "test": 59}
+    assert faces["dropped"] == {
+        "near duplicate": 6, "duplicate": 2, "labels disagree": 1,
+        "contaminates:ferbench/rafdb": 2, "contaminates:ferbench/ferplus": 1,
+        "missing picture": 3, "truncated": 2, "unreadable": 1,
+        "duplicate row": 2, "malformed row": 2, "no face name": 1, "bad box": 1,
+        "label none": 1, "label uncertain": 1, "label no face": 1,
+    }  # fmt: skip
+
+
+def test_what_was_dropped_is_told_and_nothing_of_the_benchmark_is_left(demo, tmp_path):
+    words = ("--config", demo.config, "--json")
+    told = fer_build("duplicates", *words, cwd=tmp_path).json
+    assert (told["groups"], told["rows"], len(told["disagreeing"])) == (9, 18, 1)
+    assert told["contaminations"] == {"ferplus": {"ferplus": 1}, "rafdb": {"affectnet": 1, "ferplus": 1}}
+    out = ("--out", tmp_path / "pairs.csv", "--sheet", tmp_path / "pairs.png")
+    ran = fer_build("contamination", "--against", "ferbench", *out, *words, cwd=tmp_path)
+    assert (ran.code, ran.json["contaminated"]) == (0, 0)
+    assert (ran.json["training"], ran.json["pictures"]) == (272, 97)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -196,7 +220,8 @@ def test_the_demo_counts_its_own_claims_against_the_truth(demo):
 
 def test_a_changed_option_redoes_only_what_depends_on_it(demo, tmp_path):
     recipe = tmp_path / "mine.yaml"
-    recipe.write_text("name: mine\nsources: [rafdb, ferplus, affectnet, sfew]\ntrace_checks: [answered, agrees]\n")
+    shipped = (SHIPPED / "recipes/default.yaml").read_text()
+    recipe.write_text(shipped.replace("[answered, reasons, agrees]", "[answered, agrees]"))
     roots = {name: str(demo.home / "releases" / name) for name in ("rafdb", "ferplus", "affectnet", "sfew")}
     config = tmp_path / "fer-build.yaml"
 
@@ -208,7 +233,7 @@ def test_a_changed_option_redoes_only_what_depends_on_it(demo, tmp_path):
     built = dict.fromkeys(("faces", "measure", "cot", "rlvr", "bench"), "built")
     assert states("default") == built
     assert states("mine.yaml") == built | {"cot": "stale"}
-    recipe.write_text(recipe.read_text() + "picture: {crop_quality: 80}\n")
+    recipe.write_text(recipe.read_text().replace("crop_quality: 95", "crop_quality: 80"))
     assert states("mine.yaml") == dict.fromkeys(built, "stale") | {"bench": "built"}
 
 

@@ -68,8 +68,9 @@ def test_each_bad_picture_is_one_drop_and_no_good_row_is_lost(run, tmp_path):
         "train_00005": None,
         "train_00006": saved(Image.new("1", (9000, 9000)), "PNG"),
         "train_00007": saved(noise((64, 64)), "PNG"),  # a wrong suffix harms nobody
-        "train_00008": saved(noise((64, 64)).convert("CMYK"), "JPEG"),
+        "train_00008": saved(noise((64, 64), 8).convert("CMYK"), "JPEG"),
         "train_00010": saved(noise((1, 1)), "PNG"),
+        "train_00011": saved(Image.new("RGB", (100, 100), "black"), "JPEG"),
     }
     raf(tmp_path / "RAF", pictures)
     (tmp_path / "RAF/basic/Image/aligned/train_00009_aligned.jpg").mkdir()
@@ -78,13 +79,14 @@ def test_each_bad_picture_is_one_drop_and_no_good_row_is_lost(run, tmp_path):
     (tmp_path / "fer-build.yaml").write_text("sources: {rafdb: RAF}\n")
     ran = run("faces", "--json")
     assert ran.code == 0, ran.err
-    assert (ran.json["in"], ran.json["kept"]) == (10, 4)
+    assert (ran.json["in"], ran.json["kept"]) == (11, 3)
     assert ran.json["dropped"] == {
-        "empty file": 1, "missing picture": 2, "too many pixels": 1, "truncated": 1, "unreadable": 1,
+        "blank": 1, "empty file": 1, "missing picture": 2, "too many pixels": 1, "too small": 1, "truncated": 1,
+        "unreadable": 1,
     }  # fmt: skip
     assert drops(tmp_path / "fer-data/faces")["train_00006_aligned.jpg"] == ("too many pixels", "81000000 pixels")
     found = {Path(row["rel_path"]).name[:11]: row for row in rows(tmp_path / "fer-data/faces")}
-    assert sorted(found) == ["train_00001", "train_00007", "train_00008", "train_00010"]
+    assert sorted(found) == ["train_00001", "train_00007", "train_00008"]
     for name, row in found.items():
         assert row["image"]["bytes"] == pictures[name], "nothing is cropped, so the file passes through"
         assert row["sha256"] == hashlib.sha256(pictures[name]).hexdigest()
@@ -161,6 +163,10 @@ def test_a_byte_copy_of_a_benchmark_picture_is_never_trained_on(run, tmp_path):
     (folder / "own.png").write_bytes(own)
     (tmp_path / "fer-build.yaml").write_text("sources: {rafdb: RAF, sfew: SFEW}\n")
     ran = run("faces", "--json")
-    assert (ran.json["dropped"], ran.json["splits"]) == ({"contaminates:ferbench/rafdb": 2}, {"train": 2, "test": 1})
+    assert (ran.json["dropped"], ran.json["splits"]) == (
+        {"contaminates:ferbench/rafdb": 2, "duplicate": 1},
+        {"train": 1, "test": 1},
+    )
     [shown] = [row["id"] for row in rows(tmp_path / "fer-data/faces") if row["split"] == "test"]
-    assert {detail for _, detail in drops(tmp_path / "fer-data/faces").values()} == {shown}
+    told = drops(tmp_path / "fer-data/faces").values()
+    assert {detail for reason, detail in told if reason != "duplicate"} == {shown}

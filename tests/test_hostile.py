@@ -102,7 +102,13 @@ def raf(root: Path, pictures: dict[str, bytes], extra: str = "") -> None:
     put(root, LIST, data=("".join(f"{name}.jpg 4\n" for name in pictures) + extra).encode())
     for name, data in pictures.items():
         put(root, f"{ALIGNED}/{name}_aligned.jpg", data=data)
-    put(root, "fer-build.yaml", data=b"sources: {rafdb: RAF}\n")
+    sources(root, "rafdb: RAF")
+
+
+def sources(root: Path, releases: str) -> None:
+    """Write settings with a recipe that takes every picture that can be read, copies too: many of these are."""
+    put(root, "every.yaml", data=b"name: every\nduplicates: {search: none}\n")
+    put(root, "fer-build.yaml", data=f"recipe: every.yaml\nsources: {{{releases}}}\n".encode())
 
 
 def drops(folder: Path) -> dict[str, str]:
@@ -219,7 +225,7 @@ def test_a_list_with_everything_wrong_loses_no_good_row(say, tmp_path):
 def test_a_csv_with_everything_wrong_loses_no_good_row(say, tmp_path):
     put(tmp_path, "AN/Manually_Annotated/Manually_Annotated_Images/1/a.jpg", data=picture(side=(200, 200)))
     put(tmp_path, "AN/Manually_Annotated/Manually_Annotated_Images/1/b.jpg", data=picture(side=(200, 200), seed=1))
-    put(tmp_path, "fer-build.yaml", data=b"sources: {affectnet: AN}\n")
+    sources(tmp_path, "affectnet: AN")
     astray = ["../../x.jpg", "/etc/passwd", "..\\x.jpg", "C:/x.jpg", "a.zip!/x", "1/../1/a.jpg", "x\0y.jpg"]
     rows = [AFFECTNET_HEADER, affectnet_row("1/a.jpg", 1), affectnet_row("1/b.jpg", 2)]
     rows += [affectnet_row(name, 1) for name in astray]
@@ -253,7 +259,7 @@ def test_a_csv_with_everything_wrong_loses_no_good_row(say, tmp_path):
 )
 def test_a_csv_that_cannot_be_used_is_an_error(say, tmp_path, data, problem, hint):
     put(tmp_path, CSV, data=data)
-    put(tmp_path, "fer-build.yaml", data=b"sources: {affectnet: AN}\n")
+    sources(tmp_path, "affectnet: AN")
     said = say("check")
     assert said.code == 2 and problem in said.json["error"]["problem"] and hint in said.json["error"]["hint"]
 
@@ -282,7 +288,7 @@ def test_a_hostile_archive_costs_its_bad_members_only(say, tmp_path):
     whole[spot : spot + 4] = bytes(255 - value for value in whole[spot : spot + 4])
     second.write_bytes(whole)
     put(tmp_path, "SFEW/Train_Aligned_Faces_more.zip", data=second.read_bytes()[:-40])
-    put(tmp_path, "fer-build.yaml", data=b"sources: {sfew: SFEW}\n")
+    sources(tmp_path, "sfew: SFEW")
     said = say("faces")
     assert (said.code, said.json["in"], said.json["splits"]) == (1, 13, {"train": 3, "validation": 2})
     assert said.json["dropped"] == {"unreadable": 2, "unreadable archive": 1, "unsafe path": 5}
@@ -306,7 +312,7 @@ def test_odd_names_and_links_are_read_as_they_are(say, tmp_path):
     put(tmp_path, f"{HAPPY}/Thumbs.db", f"{HAPPY}/._a.png")
     if sys.platform == "linux":
         Path(os.fsdecode(os.fsencode(tmp_path / HAPPY) + b"/\xe9.png")).write_bytes(shot)
-    put(tmp_path, "fer-build.yaml", data=b"sources: {sfew: SFEW}\n")
+    sources(tmp_path, "sfew: SFEW")
     said = say("faces")
     assert said.code == 0
     assert said.json["dropped"] == ({"unreadable name": 1} if sys.platform == "linux" else {})
@@ -353,8 +359,8 @@ def test_what_is_on_disk_when_a_picture_is_opened_counts(say, tmp_path, monkeypa
     grown = picture(side=(90, 80))
     listed = faces._jobs
 
-    def meddle(build: Any) -> Any:
-        found = listed(build)
+    def meddle(*words: Any) -> Any:
+        found = listed(*words)
         spot[0].unlink()
         spot[1].write_bytes(grown)
         spot[2].unlink()

@@ -16,7 +16,7 @@ from ferbuild.builders import assets, measures
 from ferbuild.builders.detect import Detection, Floats
 from ferbuild.builders.distances import ABOUT, MIDLINE, SIDED, Points, levelled, measure_points, pose
 from ferbuild.builders.images import PictureError, Pixels, decode
-from ferbuild.builders.measures import MEASURES, main_face
+from ferbuild.builders.measures import MEASURES, main_face, overlap
 from ferbuild.builders.mesh import Mesh
 
 NAMES = ("astronaut", "grace_hopper")
@@ -187,7 +187,7 @@ def test_turned_picture_gives_the_roll_and_nearly_the_same_measures(
 @pytest.mark.network
 def test_no_face_gives_nulls(models: measures.Models) -> None:
     row = measures.measure_picture(png(np.full((80, 60, 3), 90, np.uint8)), models)
-    detector = {"name": "centerface", "sha256": models.detector.sha256}
+    detector = {"name": "centerface", "sha256": models.detector.sha256, "terms": "MIT"}
     assert row == dict.fromkeys(MEASURES.names[2:]) | {
         "width": 60,
         "height": 80,
@@ -208,6 +208,7 @@ class OneFace:
 
     name = "everywhere"
     sha256 = "0" * 64
+    terms = ""
 
     def find(self, rgb: Pixels) -> list[Detection]:
         height, width = rgb.shape[:2]
@@ -241,6 +242,22 @@ def test_main_face_is_the_largest_central_one() -> None:
     large = face(0, 0, 60)
     assert main_face([central, large], 100, 100)[0] is large
     assert main_face([central], 100, 100) == (central, None)
+
+
+def test_an_annotated_box_says_which_face_is_meant() -> None:
+    central, corner, tiny = face(40, 40, 20), face(0, 0, 24, 0.99), face(48, 48, 5, 0.99)
+    assert main_face([central, corner, tiny], 100, 100, box=[2, 2, 22, 22])[0] is corner
+    assert main_face([central, corner, tiny], 100, 100, box=[47, 47, 54, 54])[0] is tiny, "shared area by that of both"
+    assert main_face([central, corner, tiny], 100, 100, box=[80, 80, 99, 99])[0] is central, "none overlaps it"
+    assert main_face([central, tiny], 100, 100, box=[48, 48, 53, 53])[1] == 1.0, "the other one outweighs it"
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [((0, 0, 10, 10), 1), ((5, 0, 15, 10), 1 / 3), ((10, 0, 20, 10), 0), ((20, 20, 30, 30), 0), ((2, 2, 7, 7), 0.25)],
+)
+def test_overlap(other: tuple[int, int, int, int], shared: float) -> None:
+    assert overlap((0, 0, 10, 10), other) == pytest.approx(shared) == overlap(other, (0, 0, 10, 10))
 
 
 def test_every_measure_is_explained() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import trees
+import twins
 import yaml
 from conftest import REPO, fer_build
 
@@ -44,9 +45,7 @@ SOURCE = {
 
 
 def png(seed: int) -> bytes:
-    from test_images import saved, scene
-
-    return saved(scene().rotate(seed), "PNG")
+    return twins.png(twins.photo(seed))
 
 
 def project(folder: Path, **changes: object) -> Path:

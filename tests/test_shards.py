@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_really_full_device_is_an_error(tmp_path):
-    (tmp_path / f"data.arrow.{os.getpid()}.part").symlink_to("/dev/full")
+    (tmp_path / f"data.arrow.{socket.gethostname()}.{os.getpid()}.part").symlink_to("/dev/full")
     with pytest.raises(FerError, match="cannot be written"):
         shards.write_stream(tmp_path / "data.arrow", [cot_rows(100)], record.COT)
 

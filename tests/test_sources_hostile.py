@@ -17,7 +17,7 @@ import pytest
 import trees
 from PIL import Image
 
-from ferbuild.builders import ends, faces, images
+from ferbuild.builders import ends, facing, images
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.sources import Listing, Tree, archives, list_source, plain, read_picture
 from ferbuild.builders.sources.pixel_rows import MAX_ROW
@@ -54,7 +54,7 @@ def fault(call: Callable[[], Any]) -> tuple[str, str]:
 
 
 def opened(base: Path, rel_path: str) -> tuple[str, str]:
-    return fault(lambda: faces.open_picture({"size": 1, "rel_path": rel_path}, base))
+    return fault(lambda: facing.open_picture({"size": 1, "rel_path": rel_path}, base))
 
 
 def shot(kind: str = "PNG", side: tuple[int, int] = (40, 30), **how: Any) -> bytes:
@@ -214,7 +214,7 @@ def test_class_folders_count_what_is_no_regular_file(tmp_path: Path) -> None:
     train = {"a.png": 7, "b.png": None, "c.png": None, "d.png": None, "z.png": None}
     assert sizes(listing) == {f"{part}/Happy/{name}": size for part in parts for name, size in train.items()}
     rows = {row["rel_path"]: row for row in listing.rows.to_pylist()}
-    assert fault(lambda: faces.open_picture(rows["Train_Aligned_Faces/Happy/c.png"], tmp_path)) == (
+    assert fault(lambda: facing.open_picture(rows["Train_Aligned_Faces/Happy/c.png"], tmp_path)) == (
         "missing picture",
         "",
     )
@@ -558,7 +558,11 @@ def test_a_picture_cut_anywhere_behind_its_magic_is_truncated(kind: str, least: 
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xff\xd8\xff" + b"\0" * 50, b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"GIF89a", b"\xff\xd8\xff\xd9 text", b"BM"],
+    [b"\xff\xd8\xff" + b"\0" * 50, b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"\xff\xd8\xff\xd9 text", b"BM"],
 )
 def test_what_only_begins_like_a_picture_is_unreadable(data: bytes) -> None:
     assert fault(lambda: images.decode(data, max_pixels=10**6))[0] == "unreadable"
+
+
+def test_the_first_bytes_of_a_gif_are_a_cut_one() -> None:
+    assert fault(lambda: images.decode(b"GIF89a", max_pixels=10**6))[0] == "truncated"

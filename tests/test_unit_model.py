@@ -322,7 +322,7 @@ def test_a_file_that_cannot_be_named_is_refused(tmp_path, file, problem):
 
 
 def test_names_of_the_tools_own_are_taken():
-    assert set(TAKEN) == {"geometry", "centerface", "face_mesh"}
+    assert set(TAKEN) == {"geometry", "centerface", "face_mesh", "insightface"}
 
 
 def test_the_documented_entry_is_one():

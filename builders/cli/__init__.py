@@ -24,6 +24,10 @@ COMMANDS = {
     "init": Entry("init", "Write fer-build.yaml; find releases under a folder."),
     "check": Entry("check", "Show what the releases hold against what they should."),
     "faces": Entry("stages", "Decode, cut out and hash the faces."),
+    "duplicates": Entry("duplicates", "Tell which faces show one photograph, and what became of them."),
+    "contamination": Entry(
+        "contamination", "Find training faces that show pictures of a benchmark, or of any other set."
+    ),
     "measure": Entry("stages", "Detect the training faces and measure their meshes."),
     "cot": Entry("stages", "Ask a teacher for reasoning; keep what agrees with the label."),
     "grounding": Entry("grounding", "Tell which claims of the rationales the measurements bear out."),

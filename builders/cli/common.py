@@ -9,18 +9,31 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
+from ferbuild.builders.engines import Name
 from ferbuild.builders.mark import Report
+from ferbuild.builders.reasons import FAULTS
 from ferbuild.builders.stage import only_one
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +50,9 @@ class Options:
     limit: int | None
     workers: int
     as_json: bool
+    engine: Name | None = None
+    """Of the commands that read pictures; None: the one in fer-build.yaml."""
+    ray_address: str | None = None
 
 
 def common(command: F) -> Callable[..., Any]:
@@ -59,12 +75,54 @@ def common(command: F) -> Callable[..., Any]:
     return wrapped
 
 
+def spreading(command: F) -> Callable[..., Any]:
+    """Add to a command that has `common` the options that choose what runs its jobs."""
+
+    @click.option(
+        "--engine",
+        type=click.Choice(["local", "daft"]),
+        help="local: processes of this machine. daft: the same work by Daft, see docs/cluster.md.",
+    )
+    @click.option("--ray-address", help="The Ray cluster that Daft works on, such as auto or HOST:6379.")
+    @functools.wraps(command)
+    def wrapped(options: Options, engine: Name | None, ray_address: str | None, **rest: Any) -> Any:
+        return command(options=replace(options, engine=engine, ray_address=ray_address), **rest)
+
+    return wrapped
+
+
+class Rate(ProgressColumn):
+    """Rows a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Since when a stage tells of its rows, and how many were done then: a resumed one begins with some."""
+
+    stage: str
+    began: float
+    """Seconds, of time.monotonic."""
+    ready: int
+
+    def told(self, now: float, done: int, total: int) -> str:
+        """Return the rate and the time left; nothing where no row was done since."""
+        if done <= self.ready or now <= self.began:
+            return ""
+        rate = (done - self.ready) / (now - self.began)
+        return f", {rate:,.0f}/s, {timedelta(seconds=round((total - done) / rate))} left"
+
+
 @dataclass
 class Progressing:
-    """Tells of progress: a bar with the time left on a terminal, plain lines elsewhere."""
+    """Tells of progress: a bar with rate and time left on a terminal, plain lines with both elsewhere."""
 
     bar: Progress | None
     tasks: dict[str, TaskID] = field(default_factory=dict)
+    pace: Pace | None = None
     spoke: float = 0.0
 
     def began(self, stage: str) -> None:
@@ -81,9 +139,13 @@ class Progressing:
             if stage not in self.tasks:
                 self.began(stage)
             self.bar.update(self.tasks[stage], completed=done, total=total)
-        elif time.monotonic() - self.spoke > PLAIN_EVERY:
-            self.spoke = time.monotonic()
-            click.echo(f"{stage}: {done} of {total}", err=True)
+            return
+        now = time.monotonic()
+        if self.pace is None or self.pace.stage != stage:
+            self.pace = Pace(stage, now, done)
+        if now - self.spoke > PLAIN_EVERY:
+            self.spoke = now
+            click.echo(f"{stage}: {done} of {total}{self.pace.told(now, done, total)}", err=True)
 
 
 @contextmanager
@@ -94,7 +156,7 @@ def progressing() -> Iterator[Progressing]:
     if not console.is_terminal:
         yield Progressing(None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         yield Progressing(bar)
 
@@ -114,7 +176,13 @@ def building(options: Options, *, required: bool = True) -> Iterator[Build]:
     Without `required` there need be no fer-build.yaml: for what reads no release.
     """
     settings = read_settings(
-        options.config, work=options.work, limit=options.limit, workers=options.workers, required=required
+        options.config,
+        work=options.work,
+        limit=options.limit,
+        workers=options.workers,
+        engine=options.engine,
+        ray_address=options.ray_address,
+        required=required,
     )
     with only_one(settings.work), progressing() as shown:
         yield Build(settings, tick=shown.tick, began=shown.began)
@@ -133,8 +201,8 @@ def finish(build: Build, report: Report, options: Options) -> int:
 
 
 def exit_code(*reports: Report) -> int:
-    """Return 0 where everything is done; 1 where rows are left to ask for, or kept with a fault, or none was kept."""
-    return 0 if all(report.complete and report.kept and not report.findings for report in reports) else 1
+    """Return 0 where all is done; 1 where rows are left to ask for or lack their picture, or where none was kept."""
+    return 0 if all(report.complete and report.kept and not FAULTS & set(report.findings) for report in reports) else 1
 
 
 def emit(found: Mapping[str, Any]) -> None:

@@ -16,9 +16,9 @@ from ferbuild.builders.config import FILE, config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
 from ferbuild.builders.mark import Report
+from ferbuild.builders.sheets import write_sheet
 from ferbuild.builders.stage import PART_ROWS, only_one
 from ferbuild.demo import releases, truth
-from ferbuild.demo.sheet import write_sheet
 from ferbuild.manifests.schema import Picture
 
 RELEASES = "releases"

@@ -73,7 +73,7 @@ def render(
 def _write_sheet(done: Written, sheet: Path) -> None:
     """Write the first pictures of a release, captioned, as one picture."""
     from ferbuild.builders.images import decode
-    from ferbuild.demo.sheet import write_sheet
+    from ferbuild.builders.sheets import write_sheet
     from ferbuild.manifests.schema import Picture
 
     limit = Picture().max_pixels

@@ -7,26 +7,42 @@ from pathlib import Path
 
 import click
 
-from ferbuild.builders.cli.common import Options, building, common, finish
+from ferbuild.builders.cli.common import Options, building, common, finish, spreading
 
 
-def _plain(name: str, about: str) -> click.Command:
-    """Return the command of a stage that has no options of its own."""
+def _plain(name: str, about: str, *, spread: bool = False) -> click.Command:
+    """Return the command of a stage that has no options of its own, but for an engine where its jobs are spread."""
 
-    @click.command(name, help=about)
-    @common
     def command(options: Options) -> int:
         stage = import_module(f"ferbuild.builders.{name}")
         with building(options) as build:
             report = stage.run(build)
         return finish(build, report, options)
 
-    return command
+    return click.command(name, help=about)(common(spreading(command) if spread else command))
 
 
-faces = _plain("faces", "Decode, cut out and hash the faces of every release.")
+@click.command()
+@click.option(
+    "--align",
+    type=click.Choice(["none", "similarity"]),
+    help="Whether faces are brought upright, all alike; overrides the recipe, for the later stages too.",
+)
+@common
+@spreading
+def faces(options: Options, align: str | None) -> int:
+    """Decode, cut out, check and hash the faces of every release, and tell which show the same photograph."""
+    from ferbuild.builders import faces as stage
+
+    with building(options) as build:
+        report = stage.run(build, align=align or "")
+    return finish(build, report, options)
+
+
 measure = _plain(
-    "measure", "Detect the training faces and measure their meshes; cot with the geometry teacher needs it."
+    "measure",
+    "Detect the training faces and measure their meshes; cot with the geometry teacher needs it.",
+    spread=True,
 )
 rlvr = _plain("rlvr", "Make one question a training face, with the answer in the trainers' columns.")
 

@@ -21,7 +21,7 @@ from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.record import DROPS, LISTED, SPLITS, face_id
 from ferbuild.builders.sources.tree import UNSAFE, Tree
 from ferbuild.manifests.load import check, read_yaml
-from ferbuild.manifests.schema import Layout, Source, Strict
+from ferbuild.manifests.schema import Crop, Layout, Source, Strict
 
 FOUND: dict[str, Any] = {
     "split": pl.String,
@@ -65,8 +65,8 @@ class Listing:
     notes: tuple[str, ...]
     digest: str
     """sha256 over label files, picture addresses and sizes, labels and options; no absolute path, no time."""
-    crop: str = "as_is"
-    """`box`: the face is cut out by the source's box; `as_is`: the picture is the face."""
+    crop: Crop = "as_is"
+    """What of a picture is the face."""
 
 
 class Mixup(Strict):

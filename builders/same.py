@@ -1,0 +1,240 @@
+"""Tells whether two pictures are one photograph, or two moments of one person.
+
+Stands behind the search for near duplicates, which proposes pairs: the second picture is laid over the first by an
+affine map, and what then differs is judged where it differs most. Coding noise and blur lie all over a picture; an
+expression changes one place and leaves the rest as it was.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ferbuild.builders.overlay import (
+    Floats,
+    Maps,
+    blurred,
+    blurring,
+    border,
+    inverse,
+    levelled,
+    slopes,
+    stepped,
+    warped,
+)
+
+SIDE = 64
+"""Pixels a side of a thumbnail."""
+SAME_FROM = 0.5
+"""Score from which two pictures are one photograph."""
+
+Thumbs = npt.NDArray[np.uint8]
+"""k x 64 x 64, grey."""
+
+COARSE = 32
+"""Pixels a side at which the second picture is first laid over the first."""
+SHIFT = 4
+"""Pixels of COARSE by which two pictures may be shifted: an eighth of the side, more than any new crop."""
+HOPELESS = 0.6
+"""Correlation at COARSE below which the fine steps are spared."""
+FINE_STEPS = 2
+"""At the full size, on what both pictures show; without them edges in another crop count as differences."""
+SHARP, SOFT, WIDE = 1.2, 2.2, 7.0
+"""Pixels of 64: blur of pictures alike in sharpness, of those that are not, and the blur that stands for the light."""
+GAP = 0.22
+"""Natural logarithm of the ratio of fine detail from which two pictures are not alike in sharpness: half the size of
+48 px leaves .26 to .64; coding, a new crop or another expression less than .2."""
+CELLS, CELL = 20, 2.5
+"""The difference is judged in 20 x 20 places, each a Gaussian of that many pixels of 64."""
+SEEN = 0.97
+"""Share of a place that both pictures have to show for it to count."""
+BRIGHT, WHITE = 170, 250
+"""Grey from which a picture may be clipped in one colour, and from which it has lost what lay there."""
+FLOOR = 1.0
+"""Mean contrasts added to a place's own, so that noise in a smooth cheek is not taken for a change."""
+CHANGE = 0.008
+"""Share of a place's contrast that may differ in a picture without noise. Fitted: see `benchmarks/near_duplicates`."""
+NOISE, NOISIEST = 4.0, 0.01
+"""Median differences allowed at the worst place: what coding noise reaches there; and the largest median that counts,
+as two persons differ all over. Fitted with CHANGE."""
+APART = 0.08
+"""Share of the whole contrast that may differ, however evenly it is spread."""
+FEWEST = 0.3
+"""Share of the places that both pictures have to show."""
+BATCH = 64
+"""Pairs at a time: the arrays then stay in the processor's cache."""
+
+
+def thumbnail(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture, RGB or grey, as 64 x 64 grey."""
+    grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    how = cv2.INTER_AREA if min(grey.shape) > SIDE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=how), np.uint8)
+
+
+def same(a: Thumbs, b: Thumbs) -> Floats:
+    """Return a score of every pair of thumbnails, 0..1: from SAME_FROM on they show one photograph.
+
+    A mirrored picture has to be mirrored back before. A picture without contrast is the same as none.
+    """
+    parts = [slice(start, start + BATCH) for start in range(0, len(a), BATCH)]
+    return np.concatenate([_scores(a[part], b[part]) for part in parts]) if parts else np.zeros(0, np.float32)
+
+
+def _scores(a: Thumbs, b: Thumbs) -> Floats:
+    one, other = a.astype(np.float32), b.astype(np.float32)
+    maps, close = register(one, other)
+    scores = np.zeros(len(a), np.float32)
+    kept = np.flatnonzero(close >= HOPELESS)
+    unlike = np.abs(fineness(one[kept]) - fineness(other[kept])) >= GAP
+    for rows, blur in ((kept[~unlike], SHARP), (kept[unlike], SOFT)):
+        if len(rows):
+            scores[rows] = judge(differences(one[rows], other[rows], maps[rows], blur))
+    return scores
+
+
+def fineness(thumbs: Floats) -> Floats:
+    """Return the logarithm of the share of the finest detail: less in a picture that was smaller once."""
+    fine, less, least = (blurred(thumbs, blurring(SIDE, SIDE, blur))[:, 6:-6, 6:-6] for blur in (0.6, 1.4, 2.8))
+    share = (((fine - less) ** 2).sum((1, 2)) + 20) / (((less - least) ** 2).sum((1, 2)) + 100)
+    return np.asarray(np.log(share), np.float32)
+
+
+class Differences(NamedTuple):
+    """What two pictures differ in at every place, k x 20 x 20."""
+
+    between: Floats
+    """Mean square of the difference."""
+    contrast: Floats
+    """Mean square of the picture."""
+    seen: npt.NDArray[np.bool_]
+    """Both pictures show the place."""
+
+
+def judge(found: Differences) -> Floats:
+    """Return the score of each pair: 0.5 where the difference is just what is allowed."""
+    count = found.seen.sum((1, 2))
+    spread = np.where(found.seen, found.contrast, 0).sum((1, 2)) / np.maximum(count, 1)
+    share = found.between / (found.contrast + FLOOR * spread[:, None, None] + 1e-6)
+    worst = np.where(found.seen, share, 0).max((1, 2))
+    usual = _median(share, found.seen)
+    whole = np.where(found.seen, found.between, 0).sum((1, 2)) / np.maximum(count, 1) / (2 * spread + 1e-6)
+    excess = np.maximum(worst / (CHANGE + NOISE * np.minimum(usual, NOISIEST)), whole / APART)
+    enough = count >= FEWEST * CELLS * CELLS
+    return np.where(enough, 1 / (1 + excess), 0).astype(np.float32)
+
+
+def _median(values: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
+    """Return the median over the places that are seen."""
+    ordered = np.sort(np.where(seen, values, np.inf).reshape(len(values), -1), axis=1)
+    middle = np.maximum(seen.sum((1, 2)) - 1, 0) // 2
+    found = ordered[np.arange(len(values)), middle]
+    return np.where(np.isfinite(found), found, 0).astype(np.float32)
+
+
+def differences(a: Floats, b: Floats, maps: Maps, blur: float) -> Differences:
+    """Lay b over a, take light, contrast and sharpness off, and return what is left."""
+    laid = _laid(a, b, maps, blur)
+    left = laid.one - _fitted(laid)
+    places = blurring(SIDE, CELLS, CELL)
+    whole = blurred(laid.seen, places) > SEEN
+    whole[:, [0, -1]] = whole[:, :, [0, -1]] = False
+    between, contrast = (blurred(x * x * laid.seen, places) for x in (left, laid.one))
+    return Differences(between, contrast, whole)
+
+
+class Laid(NamedTuple):
+    """Two pictures, one over the other, without noise and light: k x 64 x 64 each."""
+
+    one: Floats
+    other: Floats
+    seen: Floats
+    """1 where both show something."""
+    bright: Floats
+    """0..1: how near to white either is."""
+
+
+def _laid(a: Floats, b: Floats, maps: Maps, blur: float) -> Laid:
+    seen = warped(np.where(b < WHITE, 1, 0).astype(np.float32), maps, cv2.BORDER_CONSTANT)
+    seen = (seen * (a < WHITE) > 0.999).astype(np.float32)
+    sharp, light = blurring(SIDE, SIDE, blur), blurring(SIDE, SIDE, WIDE)
+    over = warped(b, maps)
+    one, other = (levelled(_within(x, seen, sharp) - _within(x, seen, light), seen) for x in (a, over))
+    bright = np.clip((np.maximum(a, over) - BRIGHT) / (WHITE - BRIGHT), 0, 1)
+    return Laid(one, other, seen, np.asarray(bright, np.float32))
+
+
+def _within(pictures: Floats, seen: Floats, matrix: Floats) -> Floats:
+    """Blur what is seen alone: across an edge, another crop shows something else."""
+    return np.asarray(blurred(pictures * seen, matrix) / (blurred(seen, matrix) + 1e-3), np.float32)
+
+
+def _fitted(laid: Laid) -> Floats:
+    """Return the best fit to the one of the other: stronger or weaker, there and where it is bright, and less sharp."""
+    other, count = laid.other, len(laid.one)
+    around = np.pad(other, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    edge = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:] - 4 * other
+    terms = np.stack([other, edge, other * laid.bright], 1).reshape(count, 3, -1)
+    weighted = terms * laid.seen.reshape(count, 1, -1)
+    square = weighted @ terms.transpose(0, 2, 1) + np.eye(3, dtype=np.float32)
+    factors = np.linalg.solve(square, weighted @ laid.one.reshape(count, -1, 1))
+    return np.asarray((factors.transpose(0, 2, 1) @ terms).reshape(other.shape), np.float32)
+
+
+def register(a: Floats, b: Floats) -> tuple[Maps, Floats]:
+    """Return the map from every a to its b, and their correlation at the coarse size."""
+    one, other = (detail(x, COARSE, 2.0) for x in (a, b))
+    maps = _shifted(one, other)
+    maps = _steps(one, other, maps, alike=True, count=4)
+    maps = _steps(one, other, maps, alike=False, count=2)
+    close = _correlation(one, warped(other, maps))
+    kept = np.flatnonzero(close >= HOPELESS)
+    for _ in range(FINE_STEPS if len(kept) else 0):
+        laid = _laid(a[kept], b[kept], maps[kept], SHARP)
+        weights = laid.seen * border(SIDE)
+        change = slopes(laid.one, weights, alike=False)
+        error = ((laid.other - laid.one) * weights).reshape(len(kept), -1, 1)
+        maps[kept] = stepped(maps[kept], inverse(change) @ (change @ error))
+    return maps, close
+
+
+def detail(thumbs: Floats, side: int, blur: float) -> Floats:
+    """Return pictures at another size without noise (blur: pixels of 64) and without the light."""
+    small = blurred(thumbs, blurring(SIDE, side, blur))
+    return small - blurred(small, blurring(side, side, side / 7))
+
+
+def _shifted(one: Floats, other: Floats) -> Maps:
+    """Return maps that shift by whole pixels to the best correlation."""
+    maps = np.tile(np.eye(3), (len(one), 1, 1))
+    inner = np.ascontiguousarray(one[:, SHIFT:-SHIFT, SHIFT:-SHIFT])
+    for index in range(len(one)):
+        found = cv2.matchTemplate(other[index], inner[index], cv2.TM_CCOEFF_NORMED)
+        down, right = divmod(int(found.argmax()), found.shape[1])
+        maps[index, :2, 2] = (right - SHIFT) / COARSE, (down - SHIFT) / COARSE
+    return maps
+
+
+def _steps(one: Floats, other: Floats, maps: Maps, *, alike: bool, count: int) -> Maps:
+    """Improve the maps by Gauss-Newton steps (inverse compositional: Baker and Matthews, IJCV 2004).
+
+    alike: similarities (shift, scale, turn) alone, which reach further than affine maps do.
+    """
+    side, weights = one.shape[1], border(one.shape[1])
+    one = levelled(one, np.broadcast_to(weights, one.shape))
+    change = slopes(one, weights, alike=alike)
+    back = inverse(change)
+    for _ in range(count):
+        over = levelled(warped(other, maps), np.broadcast_to(weights, one.shape))
+        error = ((over - one) * weights).reshape(len(one), side * side, 1)
+        maps = stepped(maps, back @ (change @ error))
+    return maps
+
+
+def _correlation(one: Floats, other: Floats) -> Floats:
+    weights = np.broadcast_to(border(one.shape[1]), one.shape)
+    product = levelled(one, weights) * levelled(other, weights) * weights
+    return np.asarray(product.sum((1, 2)) / weights.sum((1, 2)), np.float32)

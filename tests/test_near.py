@@ -1,0 +1,280 @@
+"""Near duplicates: what counts as one photograph, what is found, and how groups are made of pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferbuild.builders import cells, groups, hashing, near, probing, same
+from ferbuild.builders.render.draw import draw, draw_at
+from ferbuild.builders.render.head import load_head
+from ferbuild.builders.render.picture import render
+from ferbuild.builders.render.scene import with_unit
+
+SIZE = 160
+
+
+def photo(number: int, size: int = SIZE) -> np.ndarray:
+    """Return smooth blobs under fine grain, RGB: as rich in detail as a face, and cheap."""
+    rng = np.random.default_rng(number)
+    total = np.zeros((size, size, 3), np.float32)
+    for cells_, amount in ((5, 60), (10, 45), (20, 25), (40, 10)):
+        noise = rng.normal(0, amount, (cells_, cells_, 1)).astype(np.float32) * np.ones(3, np.float32)
+        total += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.clip(total + 120, 0, 255).astype(np.uint8)
+
+
+def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def resized(picture: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def new_crop(picture: np.ndarray, shift: float, scale: float, turn: float, size: int = 96) -> np.ndarray:
+    middle = picture.shape[0] / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), turn, scale * size / (0.75 * picture.shape[0]))
+    matrix[:, 2] += size / 2 - middle + shift * size
+    return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
+
+
+CROP = (0.0, 1.0, 0.0)
+CHANGES = {
+    "JPEG 30": lambda x: jpeg(x, 30),
+    "half size": lambda x: resized(x, 48),
+    "double size": lambda x: cv2.resize(x, (192, 192), interpolation=cv2.INTER_CUBIC),
+    "brighter": lambda x: np.clip(x * 1.15 + 5, 0, 255).astype(np.uint8),
+    "4 % cut": lambda x: np.ascontiguousarray(x[4:, :-4]),
+    "shifted": lambda x: cv2.copyMakeBorder(x, 1, 0, 0, 1, cv2.BORDER_REPLICATE)[:-1, 1:],
+}
+
+
+def hashed(pictures: list[np.ndarray]) -> hashing.Columns:
+    return hashing.hash_many(pictures)
+
+
+def found(pictures: list[np.ndarray], **options) -> near.Pairs:
+    thumbs = np.array([same.thumbnail(picture) for picture in pictures])
+    return near.near_pairs(hashed(pictures), lambda at: thumbs[at], **options)
+
+
+def listed(pairs: near.Pairs) -> list[tuple[int, int, bool]]:
+    return list(zip(pairs.i.tolist(), pairs.j.tolist(), pairs.mirrored.tolist(), strict=True))
+
+
+# hashes
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(16, 210), st.integers(16, 210), st.integers(0, 9), st.booleans())
+def test_a_mirrored_picture_has_the_mirrored_hashes(height, width, number, grey):
+    picture = cv2.resize(photo(number), (width, height), interpolation=cv2.INTER_AREA)
+    picture = picture[..., 0] if grey else picture
+    flipped = hashed([np.ascontiguousarray(picture[:, ::-1])])
+    turned = hashing.mirrored(hashed([picture]))
+    assert [one.tolist() for one in flipped] == [one.tolist() for one in turned]
+
+
+def test_many_are_hashed_as_one_by_one():
+    pictures = [resized(photo(n), side) for n, side in enumerate((48, 100, 48, 131, 224, 48))]
+    one_by_one = hashing.columns(map(hashing.hash_pixels, pictures))
+    assert all(np.array_equal(one, other) for one, other in zip(hashed(pictures), one_by_one, strict=True))
+
+
+def test_the_hashes_are_these_on_every_machine():
+    rows, columns = np.mgrid[0:48, 0:60]
+    picture = ((rows * 7 + columns * 11 + rows * columns) % 251).astype(np.uint8)
+    one = hashing.hash_pixels(picture)
+    assert f"{one.hash64:016x}" == HASH64
+    assert one.hash256.hex()[:16] == HASH256
+    assert list(one.descriptor[:6]) == DESCRIPTOR
+
+
+HASH64 = "0001000003032787"
+HASH256 = "000a01ad000000bf"
+DESCRIPTOR = [255, 254, 249, 247, 236, 246]
+
+
+def test_cosines_are_whole_and_alternate_under_mirroring():
+    for side in (1, 2, 47, 48, 223):
+        table = hashing.cosines(side)
+        assert np.array_equal(table, np.rint(table)) and np.abs(table).max() <= hashing.TABLE
+        assert np.array_equal(table[:, ::-1], table * (-1.0) ** np.arange(hashing.ACROSS)[:, None])
+
+
+def test_a_blank_picture_has_no_contrast():
+    contrast = [row[63] for row in hashed([np.full((48, 48), 90, np.uint8), photo(1)]).descriptor]
+    assert contrast[0] < hashing.FLAT < contrast[1]
+
+
+def test_a_moved_descriptor_is_nearer_to_the_new_crop():
+    large = photo(3)
+    one, other = (hashed([new_crop(large, *crop)]).descriptor[:, :63].astype(float) for crop in (CROP, (0.05, 1, 0)))
+    still = (probing.windows(one, probing.Move()) * probing.windows(other, probing.Move())).sum()
+    moved = (probing.windows(one, probing.Move(-0.05, -0.05)) * probing.windows(other, probing.Move())).sum()
+    assert moved > 0.95 > still
+
+
+# one photograph or two
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_copy_is_the_same(change):
+    pictures = [new_crop(photo(n), *CROP) for n in range(12)]
+    thumbs = [np.array([same.thumbnail(x) for x in some]) for some in (pictures, list(map(CHANGES[change], pictures)))]
+    assert (same.same(*thumbs) >= same.SAME_FROM).all()
+
+
+@pytest.mark.parametrize("crop", [(0.05, 1.0, 0.0), (0.0, 1.1, 0.0), (0.01, 0.92, 0.0), (0.0, 1.0, 4.0)])
+def test_a_new_crop_is_the_same(crop):
+    one, other = (np.array([same.thumbnail(new_crop(photo(n), *c)) for n in range(12)]) for c in (CROP, crop))
+    assert (same.same(one, other) >= same.SAME_FROM).all()
+
+
+def test_other_photographs_and_blank_ones_are_not():
+    thumbs = np.array([same.thumbnail(photo(n)) for n in range(12)] + [np.full((64, 64), 9, np.uint8)])
+    assert (same.same(thumbs, np.roll(thumbs, 1, axis=0)) < same.SAME_FROM).all()
+    assert same.same(thumbs[-1:], thumbs[-1:])[0] == 0
+
+
+@pytest.mark.parametrize("unit", ["AU12", "AU26", "AU43"])
+def test_one_person_with_another_expression_is_not(unit):
+    head, scenes = load_head(), [with_unit(draw(draw_at(5, n), band="frontal"), unit, 0.0) for n in range(2)]
+    pairs = [[render(head, one, width=100, height=100).rgb for one in (s, with_unit(s, unit, 0.9))] for s in scenes]
+    thumbs = [np.array([same.thumbnail(pair[at]) for pair in pairs]) for at in (0, 1)]
+    assert (same.same(*thumbs) < same.SAME_FROM).all()
+    assert (same.same(thumbs[0], thumbs[0]) > 0.9).all()
+
+
+def test_pairs_do_not_depend_on_the_others_in_their_batch():
+    one = np.array([same.thumbnail(photo(n)) for n in range(70)])
+    other = np.array([same.thumbnail(jpeg(photo(n), 40)) for n in range(70)])
+    alone = np.concatenate([same.same(one[[n]], other[[n]]) for n in (0, 40, 69)])
+    assert np.allclose(same.same(one, other)[[0, 40, 69]], alone, atol=1e-4)
+
+
+# search
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[np.ndarray]:
+    """200 photographs; then of the first six a copy by every change, of the next four a new crop, of two a mirror."""
+    firsts = [new_crop(photo(n), *CROP) for n in range(200)]
+    copies = [change(firsts[n]) for n, change in enumerate(CHANGES.values())]
+    crops = ((0.05, 1, 0), (0, 1.1, 0), (0.01, 0.92, 0), (0, 1, 4))
+    again = [new_crop(photo(6 + n), *crop) for n, crop in enumerate(crops)]
+    mirrors = [np.ascontiguousarray(jpeg(firsts[10 + n], 60)[:, ::-1]) for n in range(2)]
+    return [*firsts, *copies, *again, *mirrors]
+
+
+def test_copies_new_crops_and_mirrors_are_found_and_nothing_else(crowd):
+    pairs = found(crowd)
+    assert listed(pairs) == [(n, 200 + n, n >= 10) for n in range(12)]
+    assert pairs.cut == 0 and pairs.candidates >= 12 and (pairs.score >= same.SAME_FROM).all()
+
+
+def test_workers_change_nothing(crowd):
+    one, other = found(crowd), found(crowd, workers=3)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_progress_ends_at_the_number_of_candidates(crowd):
+    ticks = []
+    pairs = found(crowd, tick=lambda done, total: ticks.append((done, total)))
+    assert ticks[-1] == (pairs.candidates, pairs.candidates)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_pictures(count):
+    assert listed(found([photo(1)] * count)) == [(0, 1, False)] * (count == 2)
+
+
+def test_thousands_of_blank_and_equal_pictures_cost_nothing(crowd):
+    blank = [np.full((48, 48), 200, np.uint8)] * 3000
+    pairs = found([*crowd[:50], *blank, *[crowd[0]] * 300])
+    assert pairs.candidates < 3500
+    assert listed(pairs) == [(0, 3050 + n, False) for n in range(300)]
+
+
+def test_a_crowd_that_looks_alike_is_cut_and_counted_but_held_together():
+    rng = np.random.default_rng(0)
+    keys = np.zeros((300, probing.DIMS), np.int8)
+    keys[:, 0] = probing.LENGTH
+    keys[:, 1] = rng.integers(-9, 10, 300)
+    at = cells.look(cells.build(keys), keys, np.arange(300), 0.9 * probing.LENGTH**2)
+    beside = Counter(at.asked.tolist())
+    assert max(beside.values()) <= cells.MOST and at.cut + len(at.asked) == 300 * 299
+    assert {row for row, other in zip(at.asked, at.near, strict=True) if other == 0} == set(range(1, 300))
+
+
+# groups
+
+
+def pairs_of(*rows: tuple[int, int] | tuple[int, int, bool]) -> near.Pairs:
+    i, j, flip = zip(*[(*row, False)[:3] for row in rows], strict=True) if rows else ((), (), ())
+    scores = np.ones(len(rows), np.float32)
+    return near.Pairs(np.array(i, np.int64), np.array(j, np.int64), np.array(flip, np.bool_), scores, len(rows), 0)
+
+
+def by_distance(most: int):
+    """Rows are places on a line: near enough is the same."""
+
+    def verify(i, j, mirrored):
+        return (np.abs(i - j) <= most) & ~mirrored
+
+    return verify
+
+
+def test_a_chain_falls_into_groups_around_one_row_each():
+    chain = pairs_of(*((n, n + 1) for n in range(9)))
+    stands = groups.group(10, chain, np.arange(10), by_distance(3))
+    assert stands.tolist() == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+
+
+def test_rank_says_who_stands_for_a_group():
+    pairs = pairs_of((0, 1), (1, 2))
+    assert groups.group(4, pairs, np.array([2, 1, 0, 0]), by_distance(5)).tolist() == [2, 2, 2, 3]
+
+
+def test_a_mirror_of_a_mirror_is_asked_about_as_plain():
+    asked = []
+
+    def verify(i, j, mirrored):
+        asked.extend(zip(i.tolist(), j.tolist(), mirrored.tolist(), strict=True))
+        return np.ones(len(i), np.bool_)
+
+    stands = groups.group(4, pairs_of((0, 1, True), (1, 2, True), (2, 3)), np.arange(4), verify)
+    assert stands.tolist() == [0, 0, 0, 0]
+    assert asked == [(0, 2, False), (0, 3, False)]
+
+
+def test_no_pairs_no_groups():
+    assert groups.group(3, pairs_of(), np.arange(3), by_distance(1)).tolist() == [0, 1, 2]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11))), st.permutations(range(12)), st.integers(0, 11))
+def test_every_row_was_verified_against_its_first(drawn, rank, most):
+    edges = sorted((i, j) for i, j in drawn if i < j)
+    asked = set()
+
+    def verify(i, j, mirrored):
+        yes = by_distance(most)(i, j, mirrored)
+        asked.update((min(a, b), max(a, b)) for a, b, ok in zip(i.tolist(), j.tolist(), yes, strict=True) if ok)
+        return yes
+
+    stands = groups.group(12, pairs_of(*edges), np.array(rank), verify)
+    for row, first in enumerate(stands.tolist()):
+        assert stands[first] == first and rank[first] <= rank[row]
+        assert row == first or (min(row, first), max(row, first)) in asked | set(edges)
+    for i, j in edges:  # two rows that are a pair stand alone only where a better one took the other
+        assert not (
+            stands[i] == i and stands[j] == j and Counter(stands.tolist())[i] == Counter(stands.tolist())[j] == 1
+        )
