@@ -185,7 +185,7 @@ def _sendable(err: Exception) -> Exception:
     """Return an exception, or one that says the same where it does not pickle."""
     try:
         pickle.loads(pickle.dumps(err))
-    except Exception:
+    except Exception:  # an exception's own code runs here, and may raise anything
         return RuntimeError(_told(err))
     return err
 

@@ -26,8 +26,6 @@ from ferbuild.manifests.schema import Crop, Picture
 FACED = pa.schema([*FACES, ("reason", pa.string()), ("detail", pa.string())])
 """FACES, and why a row cannot be used: null where it can."""
 
-LOT = 50
-"""Rows whose pixels are in memory at a time."""
 LOT_PIXELS = 1 << 19
 """Pixels in memory before they are hashed: the processor's cache still holds them then, however large a picture is."""
 

@@ -72,6 +72,6 @@ def pixels(data: bytes) -> npt.NDArray[np.uint8] | None:
     """Return height x width x 3 RGB pixels; None where the decoder finds anything at all to say against the file."""
     try:
         found: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
-    except Exception:
+    except Exception:  # whatever it objects to, Pillow has the last word
         return None
     return found

@@ -21,12 +21,14 @@ import pyarrow.compute as pc
 
 from ferbuild.builders import hashing, images, pool, shards
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.facing import LOT, open_picture
+from ferbuild.builders.facing import open_picture
 from ferbuild.builders.hashing import Columns
 from ferbuild.builders.known_faces import OPEN, ROWS, Open, bits, joined
 from ferbuild.builders.sources.plain import read_plain
 from ferbuild.builders.sources.tree import Tree
 
+LOT = 50
+"""Pictures whose pixels are in memory at a time."""
 JOB = 500
 """Pictures a worker is given at a time."""
 
