@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint calibration train-env clean
+.PHONY: demo test lint bench calibration train-env train-demo clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
 	$(BIN)/fer-build demo
 
-test: $(VENV)/.dev $(VENV)-datasets3/.ready
+test: $(VENV)/.dev $(VENV)-datasets3/.ready $(VENV)-train/.ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev
@@ -40,13 +40,30 @@ calibration: $(VENV)/.dev
 	$(BIN)/fer-build calibrate --out manifests/calibration.yaml
 	$(BIN)/python docs/generate.py
 
+# All tables of docs/benchmarks.md, one after the other: two hours on two cores that nothing else uses. Each is put into
+# the page as soon as it is measured; a missed aim, or a measurement that fails, does not stop the next one.
+bench: $(VENV)/.bench
+	-$(BIN)/python benchmarks/faces_speed.py decode --keep
+	-$(BIN)/python benchmarks/faces_speed.py stage --keep
+	-$(BIN)/python benchmarks/faces_speed.py memory --keep
+	-$(BIN)/python benchmarks/detection_speed.py --keep
+	-$(BIN)/python benchmarks/near_duplicates.py speed
+
+$(VENV)/.bench: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $(VENV)/.core $@
+
 # torch and its kin, 6 GB, apart from the core.
 train-env: $(VENV)-train/.ready
 
 $(VENV)-train/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)-train
-	$(VENV)-train/bin/python -m pip install --quiet --editable '.[train]'
+	$(VENV)-train/bin/python -m pip install --quiet --editable '.[train]' 'pytest>=8.4' 'pytest-timeout>=2.4'
 	touch $@
 
+# Trains a tiny model on drawn faces, in minutes on a CPU, and plots what it learns and what the controls do not.
+train-demo: $(VENV)-train/.ready
+	$(VENV)-train/bin/python benchmarks/training_demo.py --out train-demo
+
 clean:
-	rm -rf $(VENV) $(VENV)-datasets3 $(VENV)-train fer-demo build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-datasets3 $(VENV)-train fer-demo train-demo build dist *.egg-info

@@ -83,7 +83,7 @@ def faces(known: Known, count: int) -> hashing.Columns:
     for start in range(0, count, CHUNK):
         rng = np.random.default_rng([1, start])
         values = mean + rng.standard_normal((min(CHUNK, count - start), len(mean)), np.float32) @ root
-        found = hashing._columns(values.reshape(-1, hashing.ACROSS, hashing.ACROSS))
+        found = hashing._columns(values.reshape(-1, hashing.DOWN, hashing.ACROSS))
         parts.append(found if start < SEARCHED else found._replace(descriptor=found.descriptor[:0]))
     return hashing.Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 

@@ -97,7 +97,7 @@ def _shifted(picture: Pixels) -> Pixels:
 
 
 def _gained(picture: Pixels, gain: float, more: float = 0) -> Pixels:
-    return np.asarray(np.clip(picture * gain + more, 0, 255), np.uint8)
+    return np.asarray(np.clip(picture * float(gain) + more, 0, 255), np.uint8)
 
 
 def _trimmed(picture: Pixels, share: float) -> Pixels:
@@ -213,10 +213,10 @@ RENDER_SIDE = 0.8
 """Share of a render or portrait that a crop shows."""
 
 
-def rendered(number: int) -> Iterator[Pixels]:
+def rendered(seed: int, number: int) -> Iterator[Pixels]:
     """Yield one person four times: as drawn; with a further unit and nothing else changed; with another label's units
     and other noise; and as a neighbouring frame, the head turned by a degree or so, with a third label's units."""
-    rng = draw_at(77, number)
+    rng = draw_at(seed, number)
     scene = draw(rng)
     unit = str(rng.choice(units.names()))
     scene = with_unit(scene, unit, 0.0)

@@ -25,7 +25,7 @@ from PIL import Image
 
 from ferbuild.builders.facing import Facing, face_table
 from ferbuild.builders.record import LISTED
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 PROCESSES = 2
 

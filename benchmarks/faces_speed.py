@@ -4,8 +4,8 @@ Run `python benchmarks/faces_speed.py` after `pip install -e '.[bench]'`. First 
 of one size each, in turns with a bare decode loop and with Pillow and imagehash. Then the whole stage, files to shards,
 runs as `fer-build faces` with one and with two processes, in turns with two `datasets.map` jobs; starting Python takes
 seconds, and with few pictures would be all that is measured. At last its memory is watched, near-duplicate search
-included. Ratios within one run are what counts; other work on the machine blurs all but the first table. `--keep` puts
-the tables into docs/benchmarks.md.
+included. Ratios within one run are what counts; other work on the machine blurs all but the first table. `decode`,
+`stage` and `memory` ask for some of the tables; `--keep` puts each into docs/benchmarks.md as soon as it is measured.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ CORES, MAPPED, OWN = 1.5, 2.0, 1.0
 MEMORY = 1000
 """Megabytes."""
 COMMAND = "python benchmarks/faces_speed.py"
+PARTS = ("decode", "stage", "memory")
+"""The tables, in the order in which they are measured."""
 STAGE = [sys.executable, "-c", "from ferbuild.builders.cli import main; main()", "faces"]
 JOBS = {
     "one": [*STAGE, "--workers", "1"],
@@ -138,24 +140,30 @@ def memory_lines(folder: Path, counts: Sequence[int]) -> list[Line]:
 
 def main() -> int:
     words = argparse.ArgumentParser(description="Measure decode, hashes and the faces stage against their peers.")
+    words.add_argument("parts", nargs="*", metavar="TABLE", help=f"{', '.join(PARTS)} (all)")
     words.add_argument("--count", type=int, default=60_000, help="pictures of the whole stage (60000)")
     words.add_argument("--times", type=int, default=2, help="turns of the whole stage (2)")
     words.add_argument("--memory", type=int, nargs="*", default=[20_000, 99_999], help="pictures of the last table")
     words.add_argument("--keep", action="store_true", help="put the tables into docs/benchmarks.md")
     options = words.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        words.error(f"no such table: {', '.join(sorted(unknown))}")
     cv2.setNumThreads(1)
     print(machine(), flush=True)
-    parts = {"decode": decode_lines(400, 15)}
-    print(table(parts["decode"]), flush=True)
+    reached = True
     with tempfile.TemporaryDirectory() as temporary:
-        parts["stage"] = stage_lines(Path(temporary) / "stage", options.count, options.times)
-        print(table(parts["stage"]), flush=True)
-        parts["memory"] = memory_lines(Path(temporary), options.memory)
-        print(table(parts["memory"]), flush=True)
-    if options.keep:
-        for name, lines in parts.items():
-            keep(f"faces {name}", COMMAND, table(lines))
-    return 0 if all(line.reached for lines in parts.values() for line in lines if line.target) else 1
+        measure = {
+            "decode": lambda: decode_lines(400, 15),
+            "stage": lambda: stage_lines(Path(temporary) / "stage", options.count, options.times),
+            "memory": lambda: memory_lines(Path(temporary), options.memory),
+        }
+        for part in options.parts or PARTS:
+            lines = measure[part]()
+            reached = reached and all(line.reached for line in lines if line.target)
+            print(table(lines), flush=True)
+            if options.keep:
+                keep(f"faces {part}", f"{COMMAND} {part}", table(lines))
+    return 0 if reached else 1
 
 
 if __name__ == "__main__":

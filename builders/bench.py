@@ -25,8 +25,10 @@ from ferbuild.builders.facing import Facing, make_face
 from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
-from ferbuild.builders.stage import PART_ROWS, Job, Plan
-from ferbuild.manifests.schema import Benchmark, Picture
+from ferbuild.builders.shown import enlarged, image_shown
+from ferbuild.builders.stage import JOB_BYTES, PART_ROWS, Job, Plan, portions
+from ferbuild.manifests.recipe import Picture
+from ferbuild.manifests.schema import Benchmark
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ def plan(build: Build, *, prompts: str = "") -> Plan:
             "prompts": prompts,
             "max_pixels": settings.recipe.picture.max_pixels,
             "limit": settings.limit,
+            **enlarged(settings.recipe.picture),
         },
         inputs=[listing.digest for listing in build.benchmark_listings],
         flags={"prompts": prompts},
@@ -133,8 +136,8 @@ def _jobs(build: Build, prompts: Prompts | None) -> list[Job]:
             log.info("%s: %s", mark.set, "the published prompts" if texts else "our own wording")
         question = question_of(listing.source, build.settings.recipe.question)
         version = f"file:{prompts.digest}" if prompts and texts else question.version
-        for start in range(0, rows.num_rows, PART_ROWS):
-            piece, names = own_copy(rows, start, PART_ROWS), paths[start : start + PART_ROWS]
+        for start, stop in portions(rows["size"].to_pylist(), PART_ROWS, JOB_BYTES):
+            piece, names = own_copy(rows, start, stop - start), paths[start:stop]
             own = {name: texts[name] for name in names if name in texts}
             jobs.append(Job(len(names), Asked(listing.base, mark.set, question, own, version, names, piece)))
     if not matched:
@@ -168,6 +171,7 @@ def bench_batch(job: Asked, *, policy: Picture) -> Batch:
     for path, row in zip(job.paths, job.rows.to_pylist(), strict=True):
         try:
             face = make_face(row, Facing(job.base, "as_is", Picture(max_pixels=policy.max_pixels))).row
+            face = {**face, "image": image_shown(face["image"], policy)}
         except images.PictureError as err:
             findings[err.reason] = findings.get(err.reason, 0) + 1
             face = dict(row)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -28,6 +30,12 @@ class Build:
     tick: Tick | None = None
     began: Callable[[str], None] = lambda stage: None
     """Told the name of a stage before it runs."""
+    note: Callable[[str], None] = lambda text: None
+    """Told a line of figures to show beside the progress that `tick` tells of next."""
+    pause: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Holds the showing of progress back for the length of a block, in which the user is asked something."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    """Figures of every model that was asked in this run."""
     ran: list[Report] = field(default_factory=list)
     """Reports of the stages that ran, or were found up to date, in order."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from ferbuild.builders.mark import Report
+from ferbuild.builders.mark import Report, Rows
 from ferbuild.builders.shards import front_matter
 from ferbuild.builders.stage import Plan
 
@@ -24,12 +24,19 @@ def local(report: Report, plan: Plan) -> str:
     ]
     if report.dropped:
         body.append(_table("dropped because", "rows", report.dropped))
+    body += [f"{name}:\n\n{_figures(rows)}" for name, rows in report.tables.items() if rows]
     if report.findings:
         body += ["Kept although:", _table("finding", "rows", report.findings)]
     body.append(
         f"Stage key `{plan.key}`. Load with `datasets.load_dataset` or `datasets.load_from_disk` on this folder."
     )
     return f"---\n{head}---\n\n" + "\n\n".join(body) + "\n"
+
+
+def _figures(rows: Rows) -> str:
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names), *([str(row[name]) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _table(name: str, count: str, rows: object) -> str:

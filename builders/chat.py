@@ -1,22 +1,26 @@
 """The wire of a chat server that speaks OpenAI's dialect: pictures as URLs, a reply or a fault out of a response.
 
-Nothing here waits or retries; `http_teacher` does.
+Nothing here waits or retries; `crew` does.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import orjson
 
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.magic import picture_kind
-from ferbuild.builders.replies import Reply
+from ferbuild.builders.replies import Reply, count_tokens
+from ferbuild.manifests.schema import TeacherEntry
 
 LONGEST_WAIT_S = 300.0
+AGAIN = "every reply that came is stored, and a rerun asks only for what is missing"
 _DETAIL = 300  # characters of a server's complaint that are kept
 
 
@@ -36,6 +40,10 @@ class Fault(NamedTuple):
     """The server as a whole wants a pause, or cannot be reached."""
     after_s: float | None = None
     """How long the server asks to wait."""
+    kind: str = ""
+    """In a word or two, such as "HTTP 500"."""
+    paid: bool = False
+    """The model may have worked for it, and the provider may charge for that."""
 
 
 def data_url(picture: bytes) -> str:
@@ -53,17 +61,39 @@ def read_reply(body: bytes) -> Said | Fault:
         choice = data["choices"][0]
         text, finish = _text(choice["message"]), str(choice.get("finish_reason") or "stop")
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
-        return Fault(f"not a chat completion: {body[:_DETAIL]!r}", again=True)
+        return Fault(f"not a chat completion: {body[:_DETAIL]!r}", again=True, kind="malformed", paid=True)
     outcome = "truncated" if finish == "length" else "ok" if text.strip() else "empty"
     usage = data.get("usage")
-    return Said(Reply(text, finish, outcome), usage if isinstance(usage, dict) else {})
+    usage = usage if isinstance(usage, dict) else {}
+    return Said(Reply(text, finish, outcome, usage=count_tokens(usage)), usage)
 
 
 def read_fault(status: int, body: bytes, retry_after: str | None) -> Fault:
     """Read a response that is no success: 408, 409, 425, 429 and 5xx are worth another try."""
     detail = f"HTTP {status}: {body.decode(errors='replace')[:_DETAIL]}"
     again = status in (408, 409, 425, 429) or status >= 500
-    return Fault(detail, again, busy=status in (429, 503), after_s=_seconds(retry_after) if again else None)
+    after = _seconds(retry_after) if again else None
+    return Fault(detail, again, busy=status in (429, 503), after_s=after, kind=f"HTTP {status}")
+
+
+def refusal(entry: TeacherEntry, url: str, status: int, body: bytes) -> FerError | None:
+    """Return the error of a server that takes nothing at all from this user, so that no other request fares better."""
+    broke = status == 402 or (status == 429 and b"insufficient_quota" in body)  # waiting does not fill an account
+    if broke:
+        return FerError(url, f"says that the account has no credit left (HTTP {status})", f"add credit; {AGAIN}")
+    if status == 404:
+        hint = f"see that the address ends as in …/v1 and that it serves {entry.model}"
+        return FerError(url, "knows no such address or model (HTTP 404)", hint)
+    if status not in (401, 403):
+        return None
+    key = entry.key
+    hint = f"check the value of {key}" if key else "give the teacher's entry a `key:`, the variable that holds the key"
+    return FerError(url, f"refuses the API key (HTTP {status})", hint)
+
+
+def think_then_answer(choices: Sequence[str]) -> str:
+    """Return the regex of a reply that reasons and then gives one of the choices."""
+    return rf"<think>[\s\S]{{20,}}</think>\s*<answer>({'|'.join(map(re.escape, choices))})</answer>"
 
 
 def served_models(body: bytes) -> list[str]:

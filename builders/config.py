@@ -15,7 +15,8 @@ from pydantic import Field
 from ferbuild.builders import engines
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Entry, Recipe, Source, Strict
+from ferbuild.manifests.recipe import Recipe
+from ferbuild.manifests.schema import Entry, Source, Strict
 
 FILE = "fer-build.yaml"
 NETS = ("centerface", "face_mesh")

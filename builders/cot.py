@@ -1,120 +1,227 @@
 """Faces become chains of thought: a teacher is asked blindly, and what agrees with the label is kept.
 
-Asking and filtering are two steps. A paid teacher first gets every reply it still owes; then rows are
-filtered part by part from the replies that are there, so that a changed filter asks nobody again.
+Asking and filtering are two steps. A paid teacher first gets every reply it still owes (`rounds`); then rows are
+filtered part by part from the replies that are there (`traces`), so that a changed filter asks nobody again.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict, Unpack
 
-import pyarrow as pa
-
-from ferbuild.builders import faces, grounding, measure, nets, training_rows
+from ferbuild.builders import faces, grounding, keep_rates, measure, nets, sending, training_rows
+from ferbuild.builders.asking import Asking
 from ferbuild.builders.build import Build
-from ferbuild.builders.columns import conform, one_each, provenance, spread
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.grounding import Grounded, Grounds
+from ferbuild.builders.estimate import Estimate
+from ferbuild.builders.grounding import Grounds
 from ferbuild.builders.mark import Report
-from ferbuild.builders.measure import read_measures
-from ferbuild.builders.questions import Question, as_options, questions
-from ferbuild.builders.record import COT, MESSAGES, Batch, drop, drops_table
-from ferbuild.builders.sending import refuse_closed_pictures
-from ferbuild.builders.shards import Slice
+from ferbuild.builders.questions import as_options, questions
+from ferbuild.builders.record import COT
+from ferbuild.builders.rounds import MOST_TRIES, Asker, Quota, quota_of
+from ferbuild.builders.shown import enlarged
 from ferbuild.builders.stage import Job, Plan
-from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
-from ferbuild.builders.training_rows import Pairs
-from ferbuild.filters import answer, bind, trace
+from ferbuild.builders.styles import SUFFIX, Style, style_of
+from ferbuild.builders.teacher import AskOptions, open_teacher
+from ferbuild.builders.traces import trace_batch
+from ferbuild.filters import bind, trace
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Claims, TeacherEntry
+from ferbuild.manifests.recipe import Claims
+from ferbuild.manifests.schema import TeacherEntry
+from ferbuild.prompts.render import template_version
 
-VERSION = 3
-STYLE = "think"
+log = logging.getLogger(__name__)
+
+VERSION = 4
 FOLDER = "cot"
 ABOUT = "A teacher's reasoning about the expression in a face, kept where its answer agrees with the label."
 BASELINE = (
     " The reasoning was written by the embedded `geometry` baseline, a program that measures a face mesh. It is for"
     " trying and testing the tool: it is not a model's reasoning, and no dataset to train on."
 )
+PLAIN = AskOptions()
 
 
-class Asking(NamedTuple):
-    """Everything that turning a slice of faces into traces needs; cheap to send to another process."""
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What the command line may ask of the stage; every part of it makes another dataset."""
 
-    entry: TeacherEntry
-    store: Path
-    questions: Mapping[str, Question]
-    checks: tuple[str | dict[str, dict[str, Any]], ...]
-    benchmarks: Pairs
-    measures: tuple[Path, str] | None
-    """Folder and stage key of the measures; None where neither the teacher nor the claims need them."""
-    calibration: Path | None
-    claims: Claims
-    grounds: Grounds | None
-    """What claims are held against; None where they are not checked."""
+    samples: int = 1
+    style: Style = "think"
+    quota: Quota | None = None
+    evidence: bool = False
+    hints: bool = False
+
+    @property
+    def folder(self) -> str:
+        return FOLDER if self.style == "think" else f"{FOLDER}-{self.style}"
 
 
-def plan(build: Build, *, teacher: str | None = None) -> Plan:
-    """Return what the cot stage would make with a teacher now."""
-    entry = entry_of(build, teacher)
-    policy = claims_of(build)
-    needs = measure.plan(build).key if _measures(entry, policy) else faces.plan(build).key
-    judging = grounding.version(build.settings.calibration) if _measures(entry, policy) else ""
+class Flags(TypedDict, total=False):
+    """The same as flags of the command, or as text, which a mark holds."""
+
+    samples: int | str
+    style: str
+    quota: str
+    evidence: bool | str
+    hint_failures: bool | str
+
+
+def arm_of(
+    build: Build,
+    *,
+    samples: int | str = 0,
+    style: str = "think",
+    quota: str = "",
+    evidence: bool | str = False,
+    hint_failures: bool | str = False,
+) -> Arm:
+    """Return the arm of some flags; FerError for what cannot be."""
+    wanted = quota_of(quota)
+    tries = int(samples) or (MOST_TRIES if wanted else 1)
+    arm = Arm(tries, style_of(style), wanted, bool(evidence), bool(hint_failures))
+    recipe = build.settings.recipe
+    least = recipe.consistency.suspect_samples
+    if arm.hints and (wanted or tries < least):
+        problem = "a likely label error must not get a hint, and shows only in several samples of every face"
+        raise FerError("--hint-failures", problem, f"add --samples {least} or more, and no --quota")
+    if wanted and tries < 2:
+        raise FerError("--quota", "asks faces again that failed, and one sample is all that is allowed", "--samples 8")
+    if arm.style != "think" and "answered" not in {check.name for check in bind.bind(trace, recipe.trace_checks)}:
+        hint = "add it to the recipe's trace_checks"
+        raise FerError(f"--style {style}", "is rewritten from an answer, which the check `answered` sees to", hint)
+    return arm
+
+
+def plan(
+    build: Build,
+    *,
+    teacher: str | None = None,
+    samples: int | str = 0,
+    style: str = "think",
+    quota: str = "",
+    evidence: bool | str = False,
+    hint_failures: bool | str = False,
+) -> Plan:
+    """Return what the cot stage would make with a teacher now. Flags may be text, as a mark holds them."""
+    arm = arm_of(build, samples=samples, style=style, quota=quota, evidence=evidence, hint_failures=hint_failures)
+    entry, settings = entry_of(build, teacher), build.settings
+    measured = _measures(entry, claims_of(build), arm)
+    flags = {
+        "teacher": teacher or "",
+        "samples": str(samples or ""),
+        "style": style if style != "think" else "",
+        "quota": quota,
+        "evidence": "yes" if arm.evidence else "",
+        "hint_failures": "yes" if arm.hints else "",
+    }
     return Plan(
         stage="cot",
         version=VERSION,
-        out=build.settings.work / FOLDER,
+        out=settings.work / arm.folder,
         schema=COT,
-        options={
-            "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
-            "questions": as_options(questions(build.settings)),
-            "checks": build.settings.recipe.trace_checks,
-            "style": STYLE,
-            "claims": [policy.model_dump(), judging, build.settings.seed if policy.check else 0],
-        },
-        inputs=[needs],
+        options=_options(build, entry, arm),
+        inputs=[measure.plan(build).key if measured else faces.plan(build).key],
         about=ABOUT + (BASELINE if entry.baseline else ""),
-        flags={"teacher": teacher} if teacher else {},
-        shard_bytes=build.settings.recipe.shard_bytes,
+        flags={name: value for name, value in flags.items() if value},
+        shard_bytes=settings.recipe.shard_bytes,
     )
 
 
-def run(build: Build, *, teacher: str | None = None, endpoints: Sequence[str] = (), concurrency: int = 64) -> Report:
-    """Bring everything before it up to date, ask the teacher what it still owes, filter, and report."""
-    entry, policy = entry_of(build, teacher), claims_of(build)
-    bind.bind(trace, build.settings.recipe.trace_checks)
-    if _measures(entry, policy):
-        nets.fitting_calibration(build.settings)
-        nets.nets_of(build.settings)
-    own = build.settings.own
-    asked = open_teacher(entry, store=build.settings.store, endpoints=endpoints, concurrency=concurrency, own=own)
+def _options(build: Build, entry: TeacherEntry, arm: Arm) -> dict[str, Any]:
+    """Return everything that the rows depend on, besides the faces and their measures."""
+    settings, recipe, policy = build.settings, build.settings.recipe, claims_of(build)
+    judging = grounding.version(settings.calibration) if _measures(entry, policy, arm) else ""
+    forms = [SUFFIX[arm.style], "_evidence" if arm.evidence else "", "_hinted" if arm.hints else ""]
+    return {
+        "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
+        "questions": as_options(questions(settings)),
+        "forms": [template_version(f"{recipe.question}{form}") for form in forms],
+        "checks": recipe.trace_checks,
+        "arm": [arm.samples, arm.style, arm.quota, arm.evidence, arm.hints],
+        **enlarged(recipe.picture),
+        "consistency": recipe.consistency.model_dump(),
+        "copies": recipe.copies.model_dump() if recipe.copies and not entry.baseline else None,
+        "claims": [policy.model_dump(), judging, settings.seed if policy.check else 0],
+    }
+
+
+def run(
+    build: Build,
+    *,
+    teacher: str | None = None,
+    options: AskOptions = PLAIN,
+    confirm: Callable[[Estimate], bool] | None = None,
+    **flags: Unpack[Flags],
+) -> Report | None:
+    """Bring everything before it up to date, ask the teacher what it still owes, filter, and report.
+
+    `confirm` is shown what it would cost, after a handful was asked; None is returned where it says no.
+    """
+    arm, entry = arm_of(build, **flags), entry_of(build, teacher)
+    _try_all(build, entry, arm, options)
+    upstream = faces.run(build)
+    asking = asking_of(build, entry, arm)
+    jobs = training_rows.jobs(upstream.out, build.benchmarks)
+    wanted = plan(build, teacher=teacher, **flags)
+    if arm.evidence:
+        measure.run(build)  # it is told to the teacher
+    if build.is_stale(wanted) and not entry.baseline and not _asked(build, asking, options, jobs, arm, confirm):
+        return None
+    if asking.measures:
+        measure.run(build)  # hours, which are not spent before somebody answers
+    settle = partial(keep_rates.settle, jobs=jobs, benchmarks=build.benchmarks, copies=_copies(build, entry))
+    return build.bring_up_to_date(wanted, lambda: jobs, partial(trace_batch, asking=asking), settle=settle)
+
+
+def _try_all(build: Build, entry: TeacherEntry, arm: Arm, options: AskOptions) -> None:
+    """FerError, before any work, for what would fail after hours of it."""
+    settings = build.settings
+    if entry.baseline and (arm.samples > 1 or arm.quota or arm.hints or arm.evidence):
+        problem = "always says the same of a face: more samples, hints and evidence change nothing"
+        raise FerError(f"teacher {entry.name}", problem, "name a model with --teacher")
+    bind.bind(trace, settings.recipe.trace_checks)
+    if _measures(entry, claims_of(build), arm):
+        nets.fitting_calibration(settings)
+        nets.nets_of(settings)
+    asked = open_teacher(entry, store=settings.store, options=options, own=settings.own)
     if not entry.baseline:
-        refuse_closed_pictures(endpoints or entry.endpoints, build.listings, own)
+        urls = options.endpoints or entry.endpoints
+        sending.note_sent(
+            settings.store, sending.refuse_closed_pictures(urls, build.listings, settings.own, options.may_send)
+        )
     if build.is_stale(faces.plan(build)):
         asked.ready()  # hours of faces are not spent to find that nobody answers
-    upstream = faces.run(build)
-    asking = asking_of(build, entry, policy)
-    jobs = training_rows.jobs(upstream.out, build.benchmarks)
-    wanted = plan(build, teacher=teacher)
-    if build.is_stale(wanted):
-        _ask_all(build, asked, jobs, asking)  # before hours of measures, for the same reason
-    if asking.measures:
-        measure.run(build)
-    return build.bring_up_to_date(wanted, lambda: jobs, partial(trace_batch, asking=asking))
 
 
-def asking_of(build: Build, entry: TeacherEntry, policy: Claims) -> Asking:
+def _asked(
+    build: Build,
+    asking: Asking,
+    options: AskOptions,
+    jobs: list[Job],
+    arm: Arm,
+    confirm: Callable[[Estimate], bool] | None,
+) -> bool:
+    """Have the teacher get what it still owes; tell whether it was to be asked."""
+    asker = Asker(build, asking, options, jobs)
+    if confirm and not confirm(asker.estimate()):
+        return False
+    asker.ask_all(arm.quota)
+    return True
+
+
+def asking_of(build: Build, entry: TeacherEntry, arm: Arm) -> Asking:
     """Return what a teacher is asked, and with what its replies are checked."""
-    settings = build.settings
-    planned = measure.plan(build) if _measures(entry, policy) else None
+    settings, policy = build.settings, claims_of(build)
+    planned = measure.plan(build) if _measures(entry, policy, arm) else None
     where = (planned.out, planned.key) if planned else None
     return Asking(
         entry=entry,
         store=settings.store,
+        template=settings.recipe.question,
         questions=questions(settings),
         checks=tuple(settings.recipe.trace_checks),
         benchmarks=build.benchmarks,
@@ -122,110 +229,14 @@ def asking_of(build: Build, entry: TeacherEntry, policy: Claims) -> Asking:
         calibration=settings.calibration,
         claims=policy,
         grounds=Grounds(*where, settings.calibration, settings.seed) if where and policy.check else None,
+        consistency=settings.recipe.consistency,
+        samples=arm.samples,
+        in_turn=arm.quota is not None,
+        style=arm.style,
+        picture=settings.recipe.picture,
+        evidence=arm.evidence,
+        hints=arm.hints,
     )
-
-
-def requests(table: pa.Table, split: str, asking: Asking) -> Iterator[Request]:
-    """Yield what the teacher is asked of each face; neither the label nor anything made from it enters."""
-    ids = table["id"].to_pylist()
-    measured: Mapping[str, Mapping[str, Any]] = {}
-    if asking.measures and asking.entry.baseline:
-        measured = read_measures(*asking.measures, split, ids)
-    for name, source, image in zip(ids, table["source"].to_pylist(), table["image"], strict=True):
-        question = asking.questions[source]
-        yield Request(
-            id=name,
-            messages=tuple(question.messages),
-            images=(image["bytes"].as_py(),),
-            choices=question.choices,
-            measured=measured.get(name),
-        )
-
-
-def trace_batch(piece: Slice, *, asking: Asking) -> Batch:
-    """Turn the replies to a slice of faces into traces, and whatever fails a check into drops."""
-    table = training_rows.read(piece, asking.benchmarks)
-    teacher = open_teacher(asking.entry, store=asking.store, calibration=asking.calibration)
-    replies = teacher.recall(list(requests(table, piece.split, asking)))
-    checks = bind.bind(trace, asking.checks)
-    kept: list[int] = []
-    drops = []
-    unanswered = 0
-    for at, (row, reply) in enumerate(zip(table.drop_columns("image").to_pylist(), replies, strict=True)):
-        fault = _fault(row, reply, asking.questions[row["source"]].choices, checks)
-        unanswered += reply is None
-        if fault:
-            drops.append(drop(row, *fault))
-        else:
-            kept.append(at)
-    texts = [reply.text for at in kept if (reply := replies[at])]
-    faces_kept = table.take(pa.array(kept, pa.int64()))
-    found = grounding.ground_all(faces_kept["id"].to_pylist(), piece.split, texts, asking.grounds)
-    traces = _traces(faces_kept, texts, found, asking)
-    true, untrue = grounding.part(traces, asking.claims)
-    return Batch({piece.split: true}, drops_table([*drops, *untrue]), unanswered=unanswered)
-
-
-def _fault(
-    row: Mapping[str, Any], reply: Reply | None, choices: Sequence[str], checks: Sequence[bind.Named]
-) -> tuple[str, str] | None:
-    """Return the drop reason and the teacher's text, or None for a trace to keep."""
-    if reply is None:
-        return "teacher gave up", "the next run asks again"
-    seen = {**row, "reply": reply.text, "finish": reply.finish, "choices": choices}
-    failed = bind.first_failing(checks, seen)
-    return (failed[0], reply.text) if failed else None
-
-
-def _traces(table: pa.Table, texts: Sequence[str], found: Sequence[Grounded] | None, asking: Asking) -> pa.Table:
-    """Return COT rows of the faces that are kept, with the replies in the same order."""
-    rows = table.num_rows
-    known = list(asking.questions)
-    which = pa.array([known.index(source) for source in table["source"].to_pylist()], pa.int64())
-    asked = list(asking.questions.values())
-    answers = [answer.read(text, asked[at].choices).label for text, at in zip(texts, which.to_pylist(), strict=True)]
-    entry = asking.entry
-    same: dict[str, Any] = {
-        "style": STYLE,
-        "teacher": entry.name,
-        "model": entry.model,
-        "baseline": entry.baseline,
-        "sampling": json.dumps(entry.sampling, sort_keys=True),
-        "samples": 1,
-        "verdicts": [check.name for check in bind.bind(trace, asking.checks)],
-    }
-    columns = {name: table[name] for name in COT.names if name in table.schema.names}
-    columns |= {name: pa.array([value] * rows, COT.field(name).type) for name, value in same.items()}
-    columns |= {
-        "images": one_each(table["image"]),
-        "prompt": spread([q.messages for q in asked], MESSAGES, which),
-        "completion": pa.array([[{"role": "assistant", "content": text}] for text in texts], MESSAGES),
-        "answer": pa.array(answers, pa.string()),
-        "majority": pa.array(answers, pa.string()),
-        "agreement": _agreement(answers, table["label"].to_pylist()),
-        "faces": provenance(table),
-        "prompt_version": spread([q.version for q in asked], pa.string(), which),
-    }
-    return conform(columns | grounding.columns(found, rows, asking.grounds), COT)
-
-
-def _agreement(answers: Sequence[str | None], labels: Sequence[str]) -> pa.Array:
-    """Return, for every row, the share of its samples that answer with the label."""
-    return pa.array([float(a == b) for a, b in zip(answers, labels, strict=True)], pa.float32())
-
-
-def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
-    """Have the teacher get every reply that is not there yet."""
-    if teacher.baseline:
-        return
-    total = sum(job.rows for job in jobs)
-
-    def all_requests() -> Iterator[Request]:
-        for job in jobs:
-            yield from requests(training_rows.read(job.work, asking.benchmarks), job.work.split, asking)
-
-    build.began("ask")
-    teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
 
 
 def claims_of(build: Build) -> Claims:
@@ -237,9 +248,13 @@ def claims_of(build: Build) -> Claims:
     return recipe.claims
 
 
-def _measures(entry: TeacherEntry, policy: Claims) -> bool:
-    """Tell whether the faces must be measured: for the baseline's own words, or to check anybody's claims."""
-    return entry.baseline or policy.check
+def _measures(entry: TeacherEntry, policy: Claims, arm: Arm) -> bool:
+    """Tell whether the faces must be measured: for words about measurements, or to check anybody's claims."""
+    return entry.baseline or policy.check or arm.evidence
+
+
+def _copies(build: Build, entry: TeacherEntry) -> Any:
+    return None if entry.baseline else build.settings.recipe.copies
 
 
 def entry_of(build: Build, teacher: str | None) -> TeacherEntry:

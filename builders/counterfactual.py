@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import faithfulness, grounding, measure, nets, pairs, shards
+from ferbuild.builders import estimate, faithfulness, grounding, measure, meter, nets, pairs, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
+from ferbuild.builders.estimate import Confirm, Estimate
 from ferbuild.builders.faithfulness import Said
 from ferbuild.builders.mark import Report
 from ferbuild.builders.measures import measure_picture
@@ -26,7 +28,7 @@ from ferbuild.builders.questions import Question, question_among
 from ferbuild.builders.record import CANONICAL, CLAIMS, MESSAGES, Batch, Row, drop, drops_table
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Job, Plan
-from ferbuild.builders.teacher import Reply, Request, Teacher, open_teacher
+from ferbuild.builders.teacher import AskOptions, Reply, Request, Teacher, open_teacher
 from ferbuild.filters import answer, trace
 from ferbuild.filters.claims import is_english
 from ferbuild.filters.grounding import check_claims, read_claims
@@ -34,8 +36,11 @@ from ferbuild.filters.units import judge_truth
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import TeacherEntry
 
+log = getLogger(__name__)
+
 VERSION = 1
 FOLDER = "counterfactual"
+AS_USUAL = AskOptions()
 ABOUT = (
     "What a model said of rendered faces in pairs that differ in one action unit, and whether its reasoning and its"
     " answer followed."
@@ -109,24 +114,30 @@ def run(
     units: str = "",
     count: int = COUNT,
     size: int = SIZE,
-    endpoints: Sequence[str] = (),
-    concurrency: int = 64,
-) -> Report:
+    options: AskOptions = AS_USUAL,
+    confirm: Confirm | None = None,
+) -> Report | None:
     """Render the pairs, ask the teacher what it still owes, score, and report.
 
-    The pictures are rendered ones in the public domain, so that they may be sent to anybody's server: nothing is
-    refused here as it is for the pictures of a closed release.
+    `confirm` is shown what it would cost, after a handful was asked; None is returned where it says no. The pictures
+    are rendered ones in the public domain, so that they may be sent to anybody's server: nothing is refused here as
+    it is for the pictures of a closed release.
     """
     entry, settings = entry_of(build, teacher), build.settings
     asked = pairs.wanted(build, units=units, count=count, size=size)
     if entry.baseline:  # nobody else's pictures are measured
         nets.fitting_calibration(settings)
-    asker = open_teacher(entry, store=settings.store, endpoints=endpoints, concurrency=concurrency, own=settings.own)
+    asker = open_teacher(entry, store=settings.store, options=options, own=settings.own)
     wanted = plan(build, teacher=teacher, units=units, count=count, size=size)
     upstream = pairs.run(build, asked)
     asking = asking_of(build, teacher)
     jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, pairs.PART_PAIRS)]
-    if build.is_stale(wanted) and not asker.baseline:
+    stale = build.is_stale(wanted) and not asker.baseline
+    if stale and confirm:
+        build.began("estimate")
+        if not confirm(_estimate(asker, jobs, asking, options)):
+            return None
+    if stale:
         _ask_all(build, asker, jobs, asking)
     return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
 
@@ -143,16 +154,28 @@ def asking_of(build: Build, teacher: str | None) -> Asking:
     )
 
 
+def _estimate(teacher: Teacher, jobs: Sequence[Job], asking: Asking, options: AskOptions) -> Estimate:
+    """Ask a handful of the pairs, and reckon what all would take."""
+    chosen = estimate.handful(jobs, estimate.HANDFUL // 2)
+    some = (one for job, at in chosen for one in requests(job.work.read().take(pa.array(at)).to_pylist(), asking))
+    stored = estimate.count_stored(teacher, _all_requests(jobs, asking))
+    total = 2 * sum(job.rows for job in jobs)
+    return estimate.pilot(teacher, some, total, asking.entry, options, stored=stored)
+
+
 def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
     """Have the teacher get every reply that is not there yet."""
-    total = 2 * sum(job.rows for job in jobs)
-
-    def all_requests() -> Iterator[Request]:
-        for job in jobs:
-            yield from requests(job.work.read().to_pylist(), asking)
-
     build.began("ask")
-    teacher.ask(all_requests(), lambda done: build.tick("ask", done, total) if build.tick else None)
+    told = meter.metered(build, asking.entry, 2 * sum(job.rows for job in jobs))
+    halt = teacher.ask(_all_requests(jobs, asking), told)
+    meter.end(build, told)
+    if halt:
+        log.warning("stopped: %s. %s", halt.reason, halt.hint)
+
+
+def _all_requests(jobs: Sequence[Job], asking: Asking) -> Iterator[Request]:
+    for job in jobs:
+        yield from requests(job.work.read().to_pylist(), asking)
 
 
 def requests(rows: Sequence[Row], asking: Asking) -> Iterator[Request]:
@@ -176,7 +199,7 @@ def score_batch(piece: Slice, *, asking: Asking) -> Batch:
     kept, drops, unanswered = [], [], 0
     for row, one, other in zip(rows, replies[::2], replies[1::2], strict=True):
         fault = _fault(one, asking) or _fault(other, asking)
-        unanswered += one is None or other is None
+        unanswered += any(reply is None or reply.outcome == "gave up" for reply in (one, other))
         if fault:
             drops.append(drop({**row, "source": FOLDER, "split": piece.split}, *fault))
         elif one and other:
@@ -187,7 +210,7 @@ def score_batch(piece: Slice, *, asking: Asking) -> Batch:
 
 def _fault(reply: Reply | None, asking: Asking) -> tuple[str, str] | None:
     """Return why a reply cannot be compared, and its text; None where it can."""
-    if reply is None:
+    if reply is None or reply.outcome == "gave up":
         return "teacher gave up", "the next run asks again"
     seen = {"reply": reply.text, "finish": reply.finish, "choices": asking.question.choices}
     if reason := trace.answered(seen):

@@ -24,7 +24,7 @@ from ferbuild.builders.known_faces import Faces
 from ferbuild.builders.near import Bools, Ints, Pairs
 from ferbuild.builders.record import DROPS
 from ferbuild.builders.stage import Settled
-from ferbuild.manifests.schema import Duplicates
+from ferbuild.manifests.recipe import Duplicates
 
 EXACT, NEAR, DISAGREE, SHOWN = "duplicate", "near duplicate", "labels disagree", "contaminates:ferbench/"
 """Drop reasons; the last one ends with the name of the benchmark's set."""

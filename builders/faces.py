@@ -18,16 +18,13 @@ from ferbuild.builders.files import must_see
 from ferbuild.builders.mark import Report, read_mark
 from ferbuild.builders.record import DROPS, FACES, Batch
 from ferbuild.builders.sources.listing import Listing
-from ferbuild.builders.stage import PART_ROWS, Job, Plan
+from ferbuild.builders.stage import JOB_BYTES, PART_ROWS, Job, Plan, portions
 from ferbuild.filters import bind, face
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 VERSION = 2
 FOLDER = "faces"
 ABOUT = "Faces from facial-expression releases, decoded, cut out, hashed and told apart; one row a face."
-JOB_BYTES = 64_000_000
-"""Of the picture files of a job, which holds all of them in memory: photographs as they come from a camera are large. A
-file that is larger by itself is a job of its own."""
 
 
 class Listed(NamedTuple):
@@ -103,14 +100,8 @@ def _jobs(build: Build, picture: Picture) -> list[Job]:
 
 def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
     """Yield rows, PART_ROWS at a time, and fewer where their files are large."""
-    start = held = 0
-    for at, size in enumerate(pc.fill_null(rows["size"], 0).to_pylist()):
-        if at > start and (at - start == PART_ROWS or held + size > JOB_BYTES):
-            yield own_copy(rows, start, at - start)
-            start, held = at, 0
-        held += size
-    if start < rows.num_rows:
-        yield own_copy(rows, start, rows.num_rows - start)
+    for start, stop in portions(rows["size"].to_pylist(), PART_ROWS, JOB_BYTES):
+        yield own_copy(rows, start, stop - start)
 
 
 def facing(build: Build, listing: Listing, picture: Picture) -> Facing:

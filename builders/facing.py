@@ -21,12 +21,16 @@ from ferbuild.builders.record import FACES, Row
 from ferbuild.builders.sources.plain import TooLargeError
 from ferbuild.builders.sources.tree import read_picture
 from ferbuild.filters import bind, face
-from ferbuild.manifests.schema import Crop, Picture
+from ferbuild.manifests.recipe import Picture
+from ferbuild.manifests.schema import Crop
 
 FACED = pa.schema([*FACES, ("reason", pa.string()), ("detail", pa.string())])
 """FACES, and why a row cannot be used: null where it can."""
 
-LOT_PIXELS = 1 << 19
+_NAMES = tuple(FACES.names)
+"""Arrow makes a new list of them each time it is asked."""
+
+LOT_PIXELS = 1 << 20
 """Pixels in memory before they are hashed: the processor's cache still holds them then, however large a picture is."""
 
 
@@ -156,4 +160,4 @@ def open_picture(row: Row, base: Path) -> bytes:
 
 def pictureless(row: Row) -> dict[str, Any]:
     """Return the FACES row of a picture that cannot be read."""
-    return {name: row.get(name) for name in FACES.names}
+    return {name: row.get(name) for name in _NAMES}

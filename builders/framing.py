@@ -16,7 +16,7 @@ from ferbuild.builders.align import Matrix, similarity, template, warp
 from ferbuild.builders.detect import Detection
 from ferbuild.builders.images import Cut, Pixels, cut, encode
 from ferbuild.builders.looking import Seen
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 
 class Framed(NamedTuple):

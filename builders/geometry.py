@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ferbuild.builders.facts import sentence, shown
 from ferbuild.filters.answer import FORMS
 from ferbuild.filters.units import SIDES, Judged, find_place, judge
 from ferbuild.manifests.calibration import Calibration
@@ -102,37 +103,19 @@ def _reason(
 ) -> str:
     turn, apart = abs(measured["yaw"]), measured["eye_distance"]
     pose = f"The head is turned by {turn:.0f}° and the eyes are {apart:.0f} pixels apart."
-    present = [_shown(name, judged) for name in load_units().units if judged[name].state == "present"]
+    present = [shown(name, judged) for name in load_units().units if judged[name].state == "present"]
     absent = [
         load_units().units[name].lacking
         for name in load_units().units
         if judged[name].state == "absent" and any(_share(_prototype(known, c), name) > OTHER for c in ranked[:COMPARED])
     ]
-    told = [_sentence(present)] if present else ["No movement stands out."]
-    told += [_sentence(absent)] if absent else []
+    told = [sentence(present)] if present else ["No movement stands out."]
+    told += [sentence(absent)] if absent else []
     return " ".join([pose, *told, _verdict(ranked)])
 
 
 def _prototype(known: Mapping[str, str], choice: str) -> Prototype:
     return load_units().prototypes[known[choice]]
-
-
-def _shown(name: str, judged: Mapping[str, Judged]) -> str:
-    """Return the clause for a unit that is present, with its side where the other half is known to lack it."""
-    unit = load_units().units[name]
-    if not unit.sided:
-        return unit.shown
-    states = {side: judged[f"{name}.{side}"].state for side in SIDES}
-    if sorted(states.values()) == ["absent", "present"]:
-        side = next(side for side, state in states.items() if state == "present")
-        return f"{unit.shown} on the person's {side} side only"
-    return unit.shown
-
-
-def _sentence(clauses: Sequence[str]) -> str:
-    *first, last = clauses
-    text = f"{', '.join(first)} and {last}" if first else last
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _verdict(ranked: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from ferbuild.filters.grounding import Checked, check_claims, count, read_claims
 from ferbuild.filters.units import Judged, judge
 from ferbuild.manifests.lexicon import load_lexicon
 from ferbuild.manifests.load import load_calibration, load_units
-from ferbuild.manifests.schema import Claims
+from ferbuild.manifests.recipe import Claims
 
 NAMES = (
     "claims", "supported", "contradicted", "not_judged", "supported_elsewhere", "contradicted_elsewhere",

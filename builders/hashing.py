@@ -6,8 +6,9 @@ whole numbers and thus the same on every machine; a mirrored picture only change
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-ACROSS = 17
-"""Coefficients a side: frequencies 0 to 16, in half periods a picture."""
+DOWN, ACROSS = 16, 17
+"""Coefficients: frequencies 0 to 15 and 0 to 16, in half periods a picture."""
 TABLE = 127
 """Of the cosines, which are whole numbers: 255 x 127 x 518 px still is a whole number in float32."""
 EXACT_SIDE = 512
@@ -28,8 +29,8 @@ SCALE = 96
 """Length of a descriptor; a face's largest number then is about 70 of the 127 that fit."""
 FLAT = 8
 """Contrast byte below which a picture is as good as blank: a deviation of about 2 of 255 grey levels."""
-PIXELS = 1 << 17
-"""Pixels hashed at a time: their sums stay in the processor's cache."""
+PIXELS = 1 << 18
+"""Pixels hashed at a time: few enough for the processor's cache, and enough for a call of numpy to cost little."""
 LARGE = 192
 """Pixels a side from which an even picture is halved first."""
 
@@ -66,22 +67,29 @@ def hash_pixels(picture: Pixels) -> Hashes:
 
 def hash_many(pictures: Sequence[Pixels]) -> Columns:
     """Return the hashes of pictures of any sizes, in their order: the same as one by one."""
-    values = np.empty((len(pictures), ACROSS, ACROSS))
+    values, order = np.empty((len(pictures), DOWN, ACROSS)), list[int]()
     with one_thread():
         for rows in _alike(pictures):
-            values[rows] = _coefficients([pictures[row] for row in rows])
-    return _columns(values)
+            values[len(order) : len(order) + len(rows)] = _coefficients([pictures[row] for row in rows])
+            order += rows
+    found = _columns(values)
+    if order == list(range(len(order))):
+        return found
+    back = np.argsort(order)
+    return Columns(found.hash64[back], found.hash256[back], found.descriptor[back])
 
 
 def one_thread() -> AbstractContextManager[object]:
     """Keep BLAS to one thread: products as small as these only make its threads wait for each other."""
-    limits: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    if all(library.num_threads == 1 for library in _blas().lib_controllers):
+        return nullcontext()  # as in every worker; setting it again is slow
+    limits: AbstractContextManager[object] = _blas().limit(limits=1)
     return limits
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def columns(hashes: Iterable[Hashes]) -> Columns:
@@ -99,7 +107,7 @@ def mirrored(hashes: Columns) -> Columns:
     A coefficient that is exactly 0 has no sign to change: of a picture that is its own mirror image, the bits of the
     odd coefficients come out wrong. The descriptor is right for all.
     """
-    odd = np.broadcast_to(np.arange(1, ACROSS) % 2 == 1, (16, 16))
+    odd = np.broadcast_to(np.arange(1, ACROSS) % 2 == 1, (DOWN, DOWN))
     mask64 = np.packbits(odd[:8, :8]).view(">u8").astype(np.uint64)[0]
     return Columns(hashes.hash64 ^ mask64, hashes.hash256 ^ np.packbits(odd), hashes.descriptor * mirror_signs())
 
@@ -112,34 +120,35 @@ def mirror_signs() -> npt.NDArray[np.int8]:
 
 def _alike(pictures: Sequence[Pixels]) -> list[list[int]]:
     """Return the pictures' places in lots of one shape each and of no more than PIXELS."""
-    lots: list[list[int]] = []
-    open_: dict[tuple[int, ...], list[int]] = {}
+    shapes = defaultdict[tuple[int, ...], list[int]](list)
     for row, picture in enumerate(pictures):
-        lot = open_.get(picture.shape)
-        if lot is None or (len(lot) + 1) * picture.shape[0] * picture.shape[1] > PIXELS:
-            lot = open_[picture.shape] = []
-            lots.append(lot)
-        lot.append(row)
+        shapes[picture.shape].append(row)
+    lots = []
+    for shape, rows in shapes.items():
+        most = max(1, PIXELS // max(1, shape[0] * shape[1]))
+        lots += [rows[at : at + most] for at in range(0, len(rows), most)]
     return lots
 
 
 def _coefficients(pictures: Sequence[Pixels]) -> npt.NDArray[np.float64]:
-    """Return k x 17 x 17 cosine sums of pictures of one shape, in grey levels times TABLE squared."""
+    """Return k x 16 x 17 cosine sums of pictures of one shape, in grey levels times TABLE squared."""
     if min(pictures[0].shape[:2]) >= LARGE:
         pictures = [_halved(picture) for picture in pictures]
     height, width = pictures[0].shape[:2]
-    tall = np.concatenate(pictures)  # one conversion to grey for all of them
-    grey = np.asarray(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY) if tall.ndim == 3 else tall, np.uint8)
     kind = "float32" if max(height, width) <= EXACT_SIDE else "float64"
-    lines = grey.astype(kind) @ _upright(width, kind)
-    sums = cosines(height) @ lines.reshape(-1, height, ACROSS).astype(np.float64)
-    return np.asarray(sums / (height * width), np.float64)
+    # Picture beside picture, so that each of the two sums is one product of matrices for all of them.
+    beside = _grey(pictures).transpose(1, 0, 2).astype(kind, order="C").reshape(height, -1)
+    lines = (cosines(height)[:DOWN].astype(kind) @ beside).astype(np.float64)
+    sums = lines.reshape(-1, width) @ cosines(width).T
+    return np.asarray(sums.reshape(DOWN, -1, ACROSS).transpose(1, 0, 2) / (height * width), np.float64)
 
 
-@cache
-def _upright(side: int, kind: str) -> npt.NDArray[np.floating]:
-    """Return the table of cosines turned, `side` x 17."""
-    return np.ascontiguousarray(cosines(side).T.astype(kind))
+def _grey(pictures: Sequence[Pixels]) -> Pixels:
+    """Return k x height x width grey levels of pictures of one shape."""
+    many = np.concatenate(pictures).reshape(len(pictures), -1, *pictures[0].shape[2:])
+    if many.ndim == 3:  # all pixels of a picture as one line: OpenCV is slow at short ones
+        many = np.asarray(cv2.cvtColor(many, cv2.COLOR_RGB2GRAY), np.uint8)
+    return many.reshape(len(pictures), *pictures[0].shape[:2])
 
 
 def _halved(picture: Pixels) -> Pixels:
@@ -163,20 +172,26 @@ def cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _columns(values: npt.NDArray[np.float64]) -> Columns:
-    bits = values[:, :16, 1:] > 0
+    bits = values[:, :, 1:] > 0
     short = np.packbits(bits[:, :8, :8].reshape(-1, 64), axis=1)
     long = np.packbits(bits.reshape(-1, 256), axis=1)
     return Columns(short.view(">u8")[:, 0].astype(np.uint64), long, _descriptors(values))
 
 
 def _descriptors(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    down, across = np.array(FREQUENCIES).T
-    part = values[:, down, across] * weights()
+    part = values.reshape(-1, DOWN * ACROSS).take(_places(), axis=1) * weights()
     length = np.sqrt((part * part).sum(1))
     out = np.empty((len(values), 64), np.int8)
-    out[:, :63] = np.clip(np.rint(part * (SCALE / np.maximum(length, 1))[:, None]), -127, 127)
-    out[:, 63] = np.clip(np.rint(8 * np.log2(1 + length / TABLE**2)), 0, 127)
+    out[:, :63] = np.rint(part * (SCALE / np.maximum(length, 1))[:, None])  # none is longer than SCALE
+    out[:, 63] = np.minimum(np.rint(8 * np.log2(1 + length / TABLE**2)), 127)
     return out
+
+
+@cache
+def _places() -> npt.NDArray[np.intp]:
+    """Return where FREQUENCIES stand among the coefficients of a picture, as one line."""
+    down, across = np.array(FREQUENCIES).T
+    return np.asarray(down * ACROSS + across, np.intp)
 
 
 @cache

@@ -6,26 +6,32 @@ Every reply is committed within 20 ms of its arrival, so that a crash costs at m
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import orjson
 
 from ferbuild.builders import replies
-from ferbuild.builders.chat import served_models
-from ferbuild.builders.crew import Crew, Endpoint, Limits, Owed, Progress, key_refused
+from ferbuild.builders.chat import data_url, think_then_answer
+from ferbuild.builders.committing import Writer
+from ferbuild.builders.crew import Crew
+from ferbuild.builders.endpoints import Endpoint, Limits, Pool
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.replies import Done, Reply, Request, reply_key
+from ferbuild.builders.owing import owed
+from ferbuild.builders.pacing import Bucket, Guess, Pace, Purse
+from ferbuild.builders.reaching import held_to, keeps_to_patterns, reach
+from ferbuild.builders.replies import Reply, Request, Watch, chat_body, reply_key
+from ferbuild.builders.teacher import AskOptions, Halt
 from ferbuild.manifests.schema import TeacherEntry
 
-log = logging.getLogger(__name__)
-
-LOOKED_UP = 64  # requests a look into the store
+ANOTHER_SEED = 1_000_003
+"""Added to the seed each time that a reply without usable form is asked for anew: with the same one it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class HttpTeacher:
     limits: Limits = field(default_factory=Limits)
     proxied: bool = False
     """Whether the environment's proxy is used: it must not get what goes to a server of the user's own."""
+    options: AskOptions = field(default_factory=AskOptions)
     baseline: bool = False
 
     @property
@@ -48,22 +55,38 @@ class HttpTeacher:
         """Probe the servers. FerError where the key is not set or refused, or no server answers."""
         asyncio.run(_ready(self))
 
-    def ask(self, requests: Iterable[Request], done: Done) -> None:
-        """Get and store every reply that is not there yet; `done` gets the number of requests that are through.
+    def ask(self, requests: Iterable[Request], watch: Watch) -> Halt | None:
+        """Get and store every reply that is not there yet; `watch` is told of every request that is through.
 
         FerError, before anything is sent, where the key is not set, no server answers, or another process
-        asks. Of a request that comes to nothing the fault is stored, and the next run asks again. On Ctrl-C
-        nothing new is sent, what is in flight is waited for and stored; a second Ctrl-C does not wait.
+        asks; later, where servers refuse or more come to nothing than not: all that came is stored. Of a request
+        that comes to nothing the fault is stored, and the next run asks again. Returns a Halt where the budget ends.
+        On Ctrl-C nothing new is sent, what is in flight is waited for and stored; a second Ctrl-C does not wait.
         """
-        asyncio.run(_ask(self, requests, Progress(done)))
+        return asyncio.run(_ask(self, requests, watch))
 
     def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
-        keys = [self.key(request) for request in requests]
-        found = replies.recall(self.store, keys)
-        return [found.get(key) for key in keys]
+        """Return what is there; with `structured` also of servers that could not be held to a regex."""
+        keys = [[self.key(request, held) for request in requests] for held in {self.options.structured, False}]
+        found = replies.recall(self.store, list(chain(*keys)))
+        both = [[found[key] for key in one if key in found] for one in zip(*keys, strict=True)]
+        return [max(some, key=lambda reply: reply.outcome != replies.GAVE_UP, default=None) for some in both]
 
-    def key(self, request: Request) -> str:
-        return reply_key(self.entry.model, self.entry.sampling, request)
+    def key(self, request: Request, structured: bool = False) -> str:
+        return reply_key(self.entry.model, self.sampling(request, structured), request)
+
+    def sampling(self, request: Request, structured: bool) -> dict[str, Any]:
+        """Return what is sent of sampling; with `structured` the reply is held to the request's pattern."""
+        if not structured:
+            return self.entry.sampling
+        return held_to(request.pattern or think_then_answer(request.choices), self.entry.sampling)
+
+    def body(self, request: Request, again: int, *, structured: bool) -> bytes:
+        """Return what is sent for a request; ValueError where its picture is none."""
+        sampling = self.sampling(request, structured)
+        if again and "seed" in sampling:
+            sampling = {**sampling, "seed": sampling["seed"] + again * ANOTHER_SEED}
+        return orjson.dumps(chat_body(self.entry.model, sampling, request, data_url))
 
     def secret(self) -> str | None:
         """Return the API key; FerError where the entry names a variable that is not set."""
@@ -76,83 +99,65 @@ class HttpTeacher:
         return secret
 
 
-async def _ask(teacher: HttpTeacher, requests: Iterable[Request], progress: Progress) -> None:
-    crew: Crew | None = None
+async def _ask(teacher: HttpTeacher, requests: Iterable[Request], watch: Watch) -> Halt | None:
+    structured = teacher.options.structured
+    owing = owed(teacher.store, requests, lambda one: teacher.key(one, structured), watch)
+    first = next(owing, None)
+    if first is None:
+        return None
     async with AsyncExitStack() as stack:
-        for chunk in _chunks(requests):
-            keyed = [(teacher.key(request), request) for request in chunk]
-            owed = _owed(teacher.store, keyed, crew)
-            if owed and crew is None:
-                crew = await _hire(teacher, progress, stack)
-                owed = _owed(teacher.store, keyed, crew)  # another process may have stored them meanwhile
-            progress.add(len(chunk) - len(owed))
-            for item in owed:
-                if crew:
-                    await crew.take(item)
-    if crew:
-        crew.report()
+        crew, held = await _hire(teacher, watch, stack)
+        # Looked up again: another process may have stored some before this one took the lock, and where no server
+        # can be held to a regex the keys are others.
+        rest = (request for _, request in chain([first], owing))
+        for key, request in owed(teacher.store, rest, lambda one: teacher.key(one, held), watch):
+            await crew.take(key, request)
+            if crew.stopping.is_set():
+                break
+    crew.report()
+    return crew.halt
 
 
-def _chunks(requests: Iterable[Request]) -> Iterator[list[Request]]:
-    waiting = iter(requests)
-    while chunk := list(islice(waiting, LOOKED_UP)):
-        yield chunk
-
-
-def _owed(store: Path, keyed: Sequence[Owed], crew: Crew | None) -> list[Owed]:
-    """Return the requests without a stored reply, none of them twice and none that is under way."""
-    known = set(replies.recall(store, [key for key, _ in keyed]))
-    owed: dict[str, Request] = {}
-    for key, request in keyed:
-        if key not in known and not (crew and key in crew.pending):
-            owed.setdefault(key, request)
-    return list(owed.items())
-
-
-async def _hire(teacher: HttpTeacher, progress: Progress, stack: AsyncExitStack) -> Crew:
-    """See that a server answers, lock the store, and start the workers."""
-    session, answering = await _reach(teacher, stack)
+async def _hire(teacher: HttpTeacher, watch: Watch, stack: AsyncExitStack) -> tuple[Crew, bool]:
+    """See that a server answers, lock the store, and start the workers; tell whether replies are held to a regex."""
+    session = await _session(teacher, stack)
+    answering = await reach(session, teacher.entry, teacher.urls)
     store = stack.enter_context(replies.asking(teacher.store))
-    crew = Crew(teacher.entry, teacher.limits, session, store, progress, [Endpoint(url) for url in answering])
-    return await stack.enter_async_context(crew)
+    entry, limits, options = teacher.entry, teacher.limits, teacher.options
+    guess = Guess(entry.sampling)
+    pace = Pace(guess, *(Bucket(most) if most else None for most in (options.rpm, options.tpm)))
+    purse = Purse(entry, options.budget, guess)
+    structured = False
+    if options.structured:
+        urls = [url for url, answers in zip(teacher.urls, answering, strict=True) if answers]
+        used = await keeps_to_patterns(session, entry, urls)
+        structured = used is not None
+    endpoints = [Endpoint(url, limits.concurrency, limits.backoff_s) for url in teacher.urls]
+    for endpoint, answers in zip(endpoints, answering, strict=True):
+        if not answers:
+            endpoint.pause(0.0)
+
+    def body(request: Request, again: int) -> bytes:
+        return teacher.body(request, again, structured=structured)
+
+    crew = Crew(entry, limits, session, body, Pool(endpoints), pace, purse, Writer(store, watch))
+    return await stack.enter_async_context(crew), structured
 
 
-async def _reach(teacher: HttpTeacher, stack: AsyncExitStack) -> tuple[aiohttp.ClientSession, list[str]]:
-    """Return a session, closed with `stack`, and the servers that answer; FerError where none does."""
-    if not teacher.urls:
-        raise FerError(f"teacher {teacher.name}", "has no endpoint", "name a server with --endpoint URL")
-    secret = teacher.secret()
+async def _session(teacher: HttpTeacher, stack: AsyncExitStack) -> aiohttp.ClientSession:
+    """Return a session, closed with `stack`."""
+    secret, limits = teacher.secret(), teacher.limits
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=teacher.limits.timeout_s, sock_connect=10),
+        timeout=aiohttp.ClientTimeout(
+            total=limits.connect_s + limits.read_s, sock_connect=limits.connect_s, sock_read=limits.read_s
+        ),
         headers={"Authorization": f"Bearer {secret}"} if secret else {},
         trust_env=teacher.proxied,
     )
-    await stack.enter_async_context(session)
-    answering = [url for url in teacher.urls if await _answers(teacher, session, url)]
-    if not answering:
-        hint = f"start one: {teacher.entry.serve}" if teacher.entry.serve else "check the address and the network"
-        raise FerError(", ".join(teacher.urls), "no server answers there", hint)
-    return session, answering
+    return await stack.enter_async_context(session)
 
 
 async def _ready(teacher: HttpTeacher) -> None:
     async with AsyncExitStack() as stack:
-        await _reach(teacher, stack)
-
-
-async def _answers(teacher: HttpTeacher, session: aiohttp.ClientSession, url: str) -> bool:
-    """Probe one server; FerError where it refuses the key, a warning where it serves another model."""
-    try:
-        async with session.get(f"{url}/models", timeout=aiohttp.ClientTimeout(total=15)) as response:
-            status, body = response.status, await response.read()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as err:
-        if len(teacher.urls) > 1:  # of a single one the error itself tells
-            log.warning("%s: no server answers (%s)", url, err or type(err).__name__)
-        return False
-    if status in (401, 403):
-        raise key_refused(teacher.entry, url, status)
-    served = served_models(body) if status == 200 else []
-    if served and teacher.entry.model not in served:
-        log.warning("%s serves %s, the teacher's entry names %s", url, ", ".join(served[:5]), teacher.entry.model)
-    return True
+        await reach(await _session(teacher, stack), teacher.entry, teacher.urls)

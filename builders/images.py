@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from ferbuild.builders import jpeg
 from ferbuild.builders.ends import ends_early
 from ferbuild.builders.magic import picture_kind
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 Pixels = npt.NDArray[np.uint8]
 """Height x width x 3, RGB, 0..255."""
@@ -65,10 +65,11 @@ def decode(data: bytes, *, max_pixels: int, whole: bool = True) -> Pixels:
     Without `whole`, what there is of a file that ends too early is taken, and the rest stays as the decoder leaves it.
     Raises PictureError: empty file, unreadable, truncated, too many pixels.
     """
+    if data.startswith(jpeg.MAGIC) and (found := _by_turbo(data, max_pixels)) is not None:
+        return found
     if not data:
         raise PictureError("empty file")
-    found = _by_turbo(data, max_pixels) if data.startswith(jpeg.MAGIC) else None
-    return _by_pillow(data, max_pixels, whole=whole) if found is None else found
+    return _by_pillow(data, max_pixels, whole=whole)
 
 
 def _by_turbo(data: bytes, max_pixels: int) -> Pixels | None:
@@ -76,7 +77,8 @@ def _by_turbo(data: bytes, max_pixels: int) -> Pixels | None:
     head = jpeg.head(data)
     if head is None or not head.ordinary:
         return None
-    _refuse_large(head.width * head.height, max_pixels)
+    if head.width * head.height > max_pixels:
+        _refuse_large(head.width * head.height, max_pixels)
     pixels = jpeg.pixels(data)
     if pixels is None or not head.turned:
         return pixels
@@ -175,8 +177,8 @@ def encode(pixels: Pixels, policy: Picture) -> bytes:
 
 def pixel_hash(pixels: Pixels) -> str:
     """Return 32 hex digits (xxh3-128) of the size and the RGB pixels: equal for re-wrapped equal pictures."""
-    digest = xxhash.xxh3_128(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    digest = xxhash.xxh3_128(b"%dx%d" % (pixels.shape[1], pixels.shape[0]))
+    digest.update(np.ascontiguousarray(pixels))  # type: ignore[arg-type]  # its .data would be one, and takes as long
     return digest.hexdigest()
 
 

@@ -26,7 +26,7 @@ from ferbuild.filters.claims import is_english
 
 COLUMNS = (
     "teacher", "baseline", "canonical", "claims", "supported", "contradicted", "not_judged",
-    "id", "supported_elsewhere", "contradicted_elsewhere", "elsewhere",
+    "id", "supported_elsewhere", "contradicted_elsewhere", "elsewhere", "evidence", "hinted",
 )  # fmt: skip
 
 
@@ -60,7 +60,8 @@ class Grounding:
     dataset: Path
     teacher: str
     circular: bool
-    """The baseline says what was measured, so its claims agree with the measurements by construction."""
+    """It says what was measured, as the baseline does and whoever was given it as evidence: its claims agree with the
+    measurements by construction."""
     total: Tally
     labels: Mapping[str, Tally]
     units: Mapping[str, Mapping[str, int]]
@@ -72,12 +73,16 @@ class Grounding:
 
 
 def report(folders: Sequence[Path]) -> list[Grounding]:
-    """Return the grounding of every teacher of every cot dataset; FerError where one holds no checked claims."""
+    """Return the grounding of every teacher of every cot dataset; FerError where one holds no checked claims.
+
+    What was written with the measurements as evidence is told apart; what was written with the label as a hint is
+    left out.
+    """
     found = []
     for folder in folders:
-        rows = _read(folder)
-        for teacher in rows["teacher"].unique(maintain_order=True).to_list():
-            found.append(_of_teacher(folder, rows.filter(pl.col("teacher") == teacher)))
+        blind = _read(folder).filter(~pl.col("hinted"))
+        for rows in blind.partition_by("teacher", "evidence", maintain_order=True):
+            found.append(_of_teacher(folder, rows))
     return found
 
 
@@ -109,8 +114,8 @@ def _of_teacher(folder: Path, rows: pl.DataFrame) -> Grounding:
     labels = sorted(rows["canonical"].unique().to_list())
     return Grounding(
         dataset=folder,
-        teacher=rows["teacher"][0],
-        circular=bool(rows["baseline"][0]),
+        teacher=rows["teacher"][0] + (" with evidence" if rows["evidence"][0] else ""),
+        circular=bool(rows["baseline"][0] or rows["evidence"][0]),
         total=tally(rows),
         labels={label: tally(rows.filter(pl.col("canonical") == label)) for label in labels},
         units=by_unit,

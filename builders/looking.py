@@ -21,7 +21,7 @@ from ferbuild.builders.measures import known_as, main_face, seen_points
 from ferbuild.builders.mesh import FaceMesh
 from ferbuild.builders.nets import Nets
 from ferbuild.filters import bind, face
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 AROUND = 0.5
 """Share of an annotated box's side that is searched on each side of it: a detector needs some of what is around."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferbuild.builders.files import write_text
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows of a table of figures: the same names in each, numbers or text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Report:
     seconds: float = 0.0
     splits: Mapping[str, int] = field(default_factory=dict)
     findings: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, Rows] = field(default_factory=dict)
+    """Figures beyond the counts, by their title."""
     complete: bool = True
     reused: bool = False
 
@@ -42,7 +47,8 @@ class Report:
             "complete": self.complete,
             "reused": self.reused,
         }
-        return found | ({"findings": dict(self.findings)} if self.findings else {})
+        more = {"findings": dict(self.findings), "tables": {name: list(rows) for name, rows in self.tables.items()}}
+        return found | {name: value for name, value in more.items() if value}
 
 
 class Mark(BaseModel):
@@ -56,6 +62,7 @@ class Mark(BaseModel):
     dropped: dict[str, int]
     splits: dict[str, int]
     findings: dict[str, int] = Field(default_factory=dict)
+    tables: dict[str, list[dict[str, str | float | int]]] = Field(default_factory=dict)
     complete: bool
     out: str
     key: str
@@ -71,6 +78,7 @@ class Mark(BaseModel):
             out=folder,
             splits=self.splits,
             findings=self.findings,
+            tables=self.tables,
             complete=self.complete,
             reused=True,
         )

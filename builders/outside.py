@@ -21,16 +21,12 @@ import pyarrow.compute as pc
 
 from ferbuild.builders import hashing, images, pool, shards
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.facing import open_picture
+from ferbuild.builders.facing import LOT_PIXELS, open_picture
 from ferbuild.builders.hashing import Columns
 from ferbuild.builders.known_faces import OPEN, ROWS, Open, bits, joined
 from ferbuild.builders.sources.plain import read_plain
 from ferbuild.builders.sources.tree import Tree
-
-LOT = 50
-"""Pictures whose pixels are in memory at a time."""
-JOB = 500
-"""Pictures a worker is given at a time."""
+from ferbuild.builders.stage import JOB_BYTES, PART_ROWS, portions
 
 
 class Shelf(NamedTuple):
@@ -40,8 +36,8 @@ class Shelf(NamedTuple):
     column: str
     """Empty where `names` are the addresses of files below `place`."""
     names: Sequence[str]
-    sizes: Sequence[int | None] = ()
-    """Bytes of the files."""
+    sizes: Sequence[int | None]
+    """Bytes of the files; null where a dataset only names one, or there is none."""
 
 
 class Outside(NamedTuple):
@@ -79,8 +75,8 @@ def read(path: Path, *, max_pixels: int, workers: int = 1, tick: Callable[[int, 
         raise FerError(
             path, "holds no pictures", "name a folder of pictures, or of a saved dataset with an image column"
         )
-    jobs = [_Job(file, start, _cut(shelf, start)) for file, shelf in enumerate(shelves)
-            for start in range(0, len(shelf.names), JOB)]  # fmt: skip
+    jobs = [_Job(file, start, _cut(shelf, start, stop)) for file, shelf in enumerate(shelves)
+            for start, stop in portions(shelf.sizes, PART_ROWS, JOB_BYTES)]  # fmt: skip
     done, count = list[_Done](), 0
     for one in pool.each(partial(_hash, max_pixels=max_pixels), jobs, workers=workers, stage="contamination"):
         done.append(one)
@@ -142,7 +138,13 @@ def _columns(split: str, file: Path) -> Iterator[Shelf]:
             if kind is not field.type:
                 held = pc.fill_null(pc.list_value_length(table[field.name]), 0).to_numpy()
             names = _names(table, f"{split}/{file.stem}:".lstrip("/"))
-            yield Shelf(file, field.name, [names[row] for row in np.repeat(np.arange(table.num_rows), held).tolist()])
+            names = [names[row] for row in np.repeat(np.arange(table.num_rows), held).tolist()]
+            yield Shelf(file, field.name, names, _sizes(_flat(table[field.name])))
+
+
+def _sizes(pictures: pa.ChunkedArray) -> list[int | None]:
+    sizes: list[int | None] = pc.binary_length(pc.struct_field(pictures, "bytes")).to_pylist()
+    return sizes
 
 
 def _lists(kind: pa.DataType) -> bool:
@@ -156,8 +158,7 @@ def _names(table: pa.Table, stem: str) -> list[str]:
     return [f"{stem}{row}" for row in range(table.num_rows)]
 
 
-def _cut(shelf: Shelf, start: int) -> Shelf:
-    stop = start + JOB
+def _cut(shelf: Shelf, start: int, stop: int) -> Shelf:
     return shelf._replace(names=shelf.names[start:stop], sizes=shelf.sizes[start:stop])
 
 
@@ -165,17 +166,20 @@ def _hash(job: _Job, *, max_pixels: int) -> _Done:
     """Open and hash the pictures of a job."""
     found, unreadable, hashed = list[dict[str, Any]](), Counter[str](), list[Columns]()
     column = _pictures(job.shelf) if job.shelf.column else None
-    for start in range(0, len(job.shelf.names), LOT):
-        pixels = []
-        for at in range(start, min(start + LOT, len(job.shelf.names))):
-            try:
-                data = _encoded(job.shelf, at) if column is None else _in_row(column, job.start + at, job.shelf.place)
-                pixels.append(images.decode(data, max_pixels=max_pixels))
-            except images.PictureError as err:
-                unreadable[err.reason] += 1
-                continue
-            found.append(_row(data, pixels[-1]) | {"name": job.shelf.names[at], "at": job.start + at})
-        hashed.append(hashing.hash_many(pixels))
+    pixels, held = list[images.Pixels](), 0
+    for at, name in enumerate(job.shelf.names):
+        try:
+            data = _encoded(job.shelf, at) if column is None else _in_row(column, job.start + at, job.shelf.place)
+            pixels.append(images.decode(data, max_pixels=max_pixels))
+        except images.PictureError as err:
+            unreadable[err.reason] += 1
+            continue
+        found.append(_row(data, pixels[-1]) | {"name": name, "at": job.start + at})
+        held += found[-1]["area"]
+        if held >= LOT_PIXELS:
+            hashed.append(hashing.hash_many(pixels))
+            pixels, held = [], 0
+    hashed.append(hashing.hash_many(pixels))
     schema = ["name", "sha256", "pixel_hash", "area", "at"]
     kinds = dict(zip(schema, (pl.String, pl.String, pl.String, pl.Int64, pl.UInt32), strict=True))
     rows = pl.DataFrame(found, schema=kinds).with_columns(
@@ -200,7 +204,11 @@ def _encoded(shelf: Shelf, at: int) -> bytes:
 
 def _pictures(shelf: Shelf) -> pa.ChunkedArray:
     """Return the pictures of a column, one after the other, memory-mapped."""
-    column = shards.read_stream(shelf.place)[shelf.column]
+    return _flat(shards.read_stream(shelf.place)[shelf.column])
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the pictures of a column of pictures, or of lists of them."""
     if not _lists(column.type):
         return column
     return pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)

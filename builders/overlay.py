@@ -1,10 +1,11 @@
-"""Lays small pictures over each other: blur and warp of many at once, and the step that improves their maps.
+"""Lays small pictures over each other: blur and warp of many at once, the steps that improve their maps, and motion.
 
 Stands below the judgement whether two pictures are one photograph; see there for what is compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -19,6 +20,41 @@ LARGEST_CHANGE = 0.3
 """Of any number in the map: a crop by more than that is no near duplicate, and such a map has run astray."""
 DAMPING = 1e-3
 """Share of the mean curvature, so that a direction without any contrast stays where it is."""
+STIFF = 0.15
+"""Share of the mean contrast of slopes added to a place's own, so that a smooth cheek does not move."""
+
+
+def shifted(one: Floats, other: Floats, most: int) -> Maps:
+    """Return maps that shift by whole pixels, `most` at most, to the best correlation."""
+    maps, side = np.tile(np.eye(3), (len(one), 1, 1)), one.shape[1]
+    inner = np.ascontiguousarray(one[:, most:-most, most:-most])
+    for index in range(len(one)):
+        found = cv2.matchTemplate(other[index], inner[index], cv2.TM_CCOEFF_NORMED)
+        down, right = divmod(int(found.argmax()), found.shape[1])
+        maps[index, :2, 2] = (right - most) / side, (down - most) / side
+    return maps
+
+
+def improved(one: Floats, other: Floats, maps: Maps, *, alike: bool, count: int) -> Maps:
+    """Improve the maps by Gauss-Newton steps (inverse compositional: Baker and Matthews, IJCV 2004).
+
+    alike: similarities (shift, scale, turn) alone, which reach further than affine maps do.
+    """
+    side, weights = one.shape[1], border(one.shape[1])
+    one = levelled(one, np.broadcast_to(weights, one.shape))
+    change = slopes(one, weights, alike=alike)
+    back = inverse(change)
+    for _ in range(count):
+        over = levelled(warped(other, maps), np.broadcast_to(weights, one.shape))
+        error = ((over - one) * weights).reshape(len(one), side * side, 1)
+        maps = stepped(maps, back @ (change @ error))
+    return maps
+
+
+def correlation(one: Floats, other: Floats) -> Floats:
+    weights = np.broadcast_to(border(one.shape[1]), one.shape)
+    product = levelled(one, weights) * levelled(other, weights) * weights
+    return np.asarray(product.sum((1, 2)) / weights.sum((1, 2)), np.float32)
 
 
 def levelled(values: Floats, weights: Floats) -> Floats:
@@ -100,3 +136,32 @@ def border(side: int) -> Floats:
     place = (np.arange(side) + 0.5) / side
     weight = np.clip(np.minimum(place, 1 - place) / 0.12, 0, 1)
     return np.asarray(np.outer(weight, weight), np.float32)
+
+
+def whole(seen: Floats, places: Floats, share: float) -> npt.NDArray[np.bool_]:
+    """Return which places show at least a share of themselves and do not lie at the edge, k x places x places."""
+    found = np.asarray(blurred(seen, places) > share)
+    found[:, [0, -1]] = found[:, :, [0, -1]] = False
+    return found
+
+
+def moved(one: Floats, fit: Floats, seen: Floats, grids: Sequence[Floats], share: float) -> list[Floats]:
+    """Return, for every grid of places, how much of the difference small shifts explain where they explain most (k).
+
+    In mean contrasts. A shift a place, by least squares (Lucas and Kanade, IJCAI 1981): noise has no part in it that
+    grows with the place, while contours that moved have. grids: as of `blurring`.
+    """
+    left = one - fit
+    down, right = (np.asarray(slope, np.float32) for slope in np.gradient((one + fit) / 2, axis=(1, 2)))
+    terms = [x * seen for x in (right * right, right * down, down * down, right * left, down * left, one * one)]
+    out = []
+    for grid in grids:
+        xx, xy, yy, x, y, contrast = (blurred(term, grid) for term in terms)
+        inside = whole(seen, grid, share)
+        count = np.maximum(inside.sum((1, 2)), 1)
+        usual, spread = (np.where(inside, z, 0).sum((1, 2)) / count for z in (xx + yy, contrast))
+        least = STIFF * usual[:, None, None] + 1e-9
+        xx, yy = xx + least, yy + least
+        energy = (yy * x * x - 2 * xy * x * y + xx * y * y) / (xx * yy - xy * xy)
+        out.append(np.asarray(np.where(inside, energy, 0).max((1, 2)) / (spread + 1e-6), np.float32))
+    return out

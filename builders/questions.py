@@ -26,8 +26,9 @@ def question_of(source: Source, template: str) -> Question:
     return question_among(source.candidates, template)
 
 
-def question_among(choices: Sequence[str], template: str) -> Question:
-    return Question(render(template, choices=choices), template_version(template), tuple(choices))
+def question_among(choices: Sequence[str], template: str, **values: object) -> Question:
+    """Return the question of a template, which may take further values; FerError where one is missing."""
+    return Question(render(template, choices=choices, **values), template_version(template), tuple(choices))
 
 
 def questions(settings: Settings) -> dict[str, Question]:

@@ -59,15 +59,30 @@ PICTURES: Mapping[str, str] = {
 
 TRACES: Mapping[str, str] = {
     "teacher gave up": "no reply came in the end; the next run asks again",
-    "empty": "a reply without text",
+    "not asked": "the asking ended before, as at a budget's end; the next run goes on there",
+    "empty": "a reply without any text",
+    "no answer": "no answer tag, or nothing between the tags",
     "truncated": "a reply that was cut off",
     "refused": "the teacher declined, or the baseline found nothing to measure",
-    "malformed tags": "no answer in its tags after the reasoning",
+    "malformed tags": "tags nested, stray or in the wrong order",
     "several answers": "more than one answer",
     "not a candidate": "an answer that is none of the choices",
     "no reasoning": "check `reasons`: nothing between the think tags",
     "too short": "check `reasons`: fewer words than asked for",
     "disagrees with the label": "check `agrees`",
+    "too long": "check `too_long`: more words than asked for",
+    "repetition": "check `repetitive`: a loop, or much of the text said before",
+    "other language": "check `other_language`: not in English all through",
+    "concludes otherwise": "check `concludes_otherwise`: it reasons its way to one label and answers another",
+    "label leak": "check `leaks`: it shows that its writer knew the label",
+    "names a person": "check `names_person`: somebody is called by name",
+    "speaks of age": "check `personal`: of the person's age",
+    "speaks of ethnicity": "check `personal`: of the person's ethnicity",
+    "speaks of gender": "check `personal`: of the person's gender",
+    "speaks of health": "check `personal`: of the person's health",
+    "talks about the prompt": "check `prompt_talk`: of the question, its list, its tags or who asks",
+    "agreement too low": "fewer samples answer with the label than the recipe's `consistency` asks for",
+    "near copy of many others": "nearly the text of many other rows; the recipe's `copies` says of how many",
     "contradicted": "more claims that the measurements contradict than the recipe's `claims` allows",
 }
 
@@ -77,7 +92,8 @@ COMPARED: Mapping[str, str] = {
     **{
         reason: TRACES[reason]
         for reason in (
-            "teacher gave up", "empty", "truncated", "refused", "malformed tags", "several answers", "not a candidate",
+            "teacher gave up", "not asked", "empty", "no answer", "truncated", "refused", "malformed tags", "several answers",
+            "not a candidate",
         )
     },
 }  # fmt: skip

@@ -167,15 +167,18 @@ COT = pa.schema(
         ("label", pa.string()),
         ("canonical", pa.string()),
         ("faces", PROVENANCE),  # where each picture comes from
-        ("style", pa.string()),  # think: reason, then answer
+        ("style", pa.string()),  # think: reason, then answer; answer-first; direct: the answer alone
         ("teacher", pa.string()),  # entry of teachers.yaml
         ("model", pa.string()),  # the served model's name; empty for the baseline
         ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
         ("sampling", pa.string()),  # JSON
         ("prompt_version", pa.string()),  # hash of the question template
-        ("samples", pa.int32()),
+        ("hinted", pa.bool_()),  # the teacher was told the label, after it had answered otherwise
+        ("evidence", pa.bool_()),  # the teacher was told what was measured
+        ("samples", pa.int32()),  # replies that came to this face
         ("agreement", pa.float32()),  # share of the samples whose answer equals the label, 0..1
         ("majority", pa.string()),  # the answer most samples give
+        ("keep_weight", pa.float32()),  # inverse of the keep rate of the row's label and source; null in `hinted`
         ("verdicts", pa.list_(pa.string())),  # the checks this row passed
         ("claims", CLAIMS),  # null where claims were not checked
         ("supported", pa.int32()),  # claims that the measurements bear out

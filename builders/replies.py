@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +20,6 @@ import orjson
 from ferbuild.builders.errors import FerError
 
 GAVE_UP = "gave up"
-
-Done = Callable[[int], None]
-"""Called now and then with the number of requests that are through, given up ones included."""
 
 _SCHEMA = """
 create table if not exists replies (
@@ -36,7 +34,25 @@ create table if not exists replies (
     latency_ms integer not null,
     endpoint text not null,
     at text not null          -- UTC, ISO 8601
-)
+);
+create table if not exists attempts (  -- what was sent and brought nothing that stands: it may have been paid for
+    key text not null,
+    teacher text not null,
+    model text not null,
+    fault text not null,      -- HTTP 429, timeout, cut, malformed, empty, …
+    detail text not null,
+    usage text not null,      -- JSON, where the server said
+    latency_ms integer not null,
+    endpoint text not null,
+    at text not null
+);
+create table if not exists sent (  -- pictures that the user answers for sending to a third party
+    source text not null,
+    host text not null,
+    terms text not null,      -- what the licence says, as it was shown
+    at text not null,
+    primary key (source, host, terms)
+);
 """
 _ASKED_AT_ONCE = 500  # keys in one select
 
@@ -52,6 +68,8 @@ class Request(NamedTuple):
     measured: Mapping[str, Any] | None
     """A measures row, for a teacher that works on measurements."""
     sample: int = 0
+    pattern: str = ""
+    """A regex that the whole reply is to match, for a server that can be held to one; it is sent only there."""
 
     def body(self) -> bytes:
         """Return canonical JSON of everything a teacher gets to see, with sha256 sums in place of the pictures."""
@@ -65,6 +83,15 @@ class Request(NamedTuple):
         return orjson.dumps(seen, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
+class Usage(NamedTuple):
+    """Tokens that a reply cost, as the server counts them."""
+
+    read: int = 0
+    """Of the prompt, pictures included."""
+    written: int = 0
+    """Of the completion, reasoning included."""
+
+
 class Reply(NamedTuple):
     """What came back for one request."""
 
@@ -74,10 +101,17 @@ class Reply(NamedTuple):
     outcome: str
     """ok, empty, truncated or gave up."""
     detail: str = ""
+    """Of gave up: the last fault."""
+    usage: Usage = Usage()
+
+
+Watch = Callable[[Request, Reply | None, bool], None]
+"""Told of every request once it is through: its reply (None: it was not asked, since the run stopped before),
+and whether it was got now (False: it was in the store already)."""
 
 
 class Record(NamedTuple):
-    """One row of the store, in the order of its columns."""
+    """A reply that stands, or a "gave up"."""
 
     key: str
     teacher: str
@@ -87,6 +121,32 @@ class Record(NamedTuple):
     latency_ms: int
     endpoint: str
     at: str
+
+
+class Attempt(NamedTuple):
+    """What was sent and brought nothing that stands, in the order of the columns."""
+
+    key: str
+    teacher: str
+    model: str
+    fault: str
+    """Its kind: HTTP 429, timeout, cut, malformed, empty, …"""
+    detail: str
+    usage: str
+    """JSON."""
+    latency_ms: int
+    endpoint: str
+    at: str
+
+
+class Sent(NamedTuple):
+    """Pictures of a source that the user answers for sending to a host."""
+
+    source: str
+    host: str
+    terms: str
+    at: str
+    """UTC, ISO 8601: when it was first said."""
 
 
 def chat_body(
@@ -119,8 +179,8 @@ class Store:
         self._connection = connection
         self._one_at_a_time = threading.Lock()
 
-    def put(self, records: Sequence[Record]) -> None:
-        """Commit replies durably, in one transaction; FerError where the disk refuses.
+    def put(self, records: Sequence[Record], attempts: Sequence[Attempt] = ()) -> None:
+        """Commit replies and fruitless attempts durably, in one transaction; FerError where the disk refuses.
 
         A reply that is there already stays; a "gave up" makes way for anything.
         """
@@ -135,6 +195,7 @@ class Store:
                 " latency_ms=excluded.latency_ms, endpoint=excluded.endpoint where replies.outcome = 'gave up'",
                 rows,
             )
+            transaction.executemany("insert into attempts values (?,?,?,?,?,?,?,?,?)", attempts)
 
     def close(self) -> None:
         with self._one_at_a_time:
@@ -152,28 +213,59 @@ def asking(path: Path) -> Iterator[Store]:
             store = stack.enter_context(closing(Store(path, connection)))
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
-            connection.execute(_SCHEMA)
+            connection.executescript(_SCHEMA)
         yield store
 
 
+def note_sent(path: Path, source: str, host: str, terms: str) -> None:
+    """Record durably that the user answers for sending a source's pictures to a host; once is enough."""
+    with _faults_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=30)) as db, db:
+            db.execute("pragma journal_mode = wal")
+            db.executescript(_SCHEMA)
+            db.execute("insert or ignore into sent values (?,?,?,?)", (source, host, terms, now()))
+
+
+def sent(path: Path) -> list[Sent]:
+    """Return what the user answers for sending, in the order in which it was said."""
+    return [Sent(*row) for row in read(path, "sent", "select source, host, terms, at from sent order by at, source")]
+
+
+def now() -> str:
+    """Return the time as the store keeps it: UTC, ISO 8601, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def recall(path: Path, keys: Sequence[str]) -> dict[str, Reply]:
-    """Return the finished replies among `keys`; also while another process asks."""
+    """Return what is stored of `keys`, "gave up" included, which is still owed; also while another process asks."""
     found: dict[str, Reply] = {}
     for start in range(0, len(keys), _ASKED_AT_ONCE):
         some = keys[start : start + _ASKED_AT_ONCE]
         marks = ",".join("?" * len(some))
-        select = f"select key, outcome, text, finish from replies where outcome <> '{GAVE_UP}' and key in ({marks})"
-        rows = _read(path, select, some)
-        found |= {key: Reply(text, finish, outcome) for key, outcome, text, finish in rows}
+        select = f"select key, text, finish, outcome, detail, usage from replies where key in ({marks})"
+        for key, text, finish, outcome, detail, usage in read(path, "replies", select, some):
+            found[key] = Reply(text, finish, outcome, detail, count_tokens(orjson.loads(usage)))
     return found
 
 
-def _read(path: Path, select: str, values: Sequence[str] = ()) -> list[Any]:
+def count_tokens(usage: Mapping[str, Any]) -> Usage:
+    """Read the tokens out of what a server reports as `usage`; what it does not count is 0.
+
+    Gemini leaves its reasoning out of `completion_tokens` and has it in `total_tokens`.
+    """
+    counts = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    read, written, total = (count if isinstance(count, int) else 0 for count in counts)
+    return Usage(read, max(written, total - read))
+
+
+def read(path: Path, table: str, select: str, values: Sequence[str] = ()) -> Iterator[Any]:
+    """Yield rows of the store as they are now, also while another process asks; none where the table is not there."""
     if not path.exists():
-        return []
+        return
     with _faults_of(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
-        begun = db.execute("select 1 from sqlite_master where name = 'replies'").fetchone()
-        return db.execute(select, values).fetchall() if begun else []
+        if db.execute("select 1 from sqlite_master where name = ?", (table,)).fetchone():
+            yield from db.execute(select, values)
 
 
 def _said(record: Record) -> tuple[str, str, str, str]:

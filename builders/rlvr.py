@@ -16,7 +16,9 @@ from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, questions
 from ferbuild.builders.record import DROPS, MESSAGES, RLVR, Batch
 from ferbuild.builders.shards import Slice
+from ferbuild.builders.shown import as_shown, enlarged
 from ferbuild.builders.stage import Plan
+from ferbuild.manifests.recipe import Picture
 
 VERSION = 1
 FOLDER = "rlvr"
@@ -28,6 +30,7 @@ class Choose(NamedTuple):
 
     questions: Mapping[str, Question]
     benchmarks: frozenset[tuple[str, str]]
+    picture: Picture
 
 
 def plan(build: Build) -> Plan:
@@ -38,7 +41,11 @@ def plan(build: Build) -> Plan:
         out=build.settings.work / FOLDER,
         about=ABOUT,
         schema=RLVR,
-        options={"questions": as_options(questions(build.settings)), "kinds": ["choose"]},
+        options={
+            "questions": as_options(questions(build.settings)),
+            "kinds": ["choose"],
+            **enlarged(build.settings.recipe.picture),
+        },
         inputs=[faces.plan(build).key],
         shard_bytes=build.settings.recipe.shard_bytes,
     )
@@ -47,7 +54,7 @@ def plan(build: Build) -> Plan:
 def run(build: Build) -> Report:
     """Bring the faces, then the questions, up to date and return what was done."""
     upstream = faces.run(build)
-    kind = Choose(questions(build.settings), build.benchmarks)
+    kind = Choose(questions(build.settings), build.benchmarks, build.settings.recipe.picture)
     jobs = partial(training_rows.jobs, upstream.out, build.benchmarks)
     return build.bring_up_to_date(plan(build), jobs, partial(ask_batch, kind=kind))
 
@@ -59,7 +66,7 @@ def ask_batch(piece: Slice, *, kind: Choose) -> Batch:
     which = pc.index_in(table["source"], pa.array(known))
     asked = list(kind.questions.values())
     columns = {name: table[name] for name in RLVR.names if name in table.schema.names} | {
-        "images": one_each(table["image"]),
+        "images": one_each(as_shown(table["image"], kind.picture)),
         "prompt": spread([q.messages for q in asked], MESSAGES, which),
         "solution": pc.binary_join_element_wise("<answer>", table["label"], "</answer>", ""),
         "kind": pa.array(["choose"] * table.num_rows, pa.string()),

@@ -2,7 +2,8 @@
 
 Stands behind the search for near duplicates, which proposes pairs: the second picture is laid over the first by an
 affine map, and what then differs is judged where it differs most. Coding noise and blur lie all over a picture; an
-expression changes one place and leaves the rest as it was.
+expression changes one place and leaves the rest as it was, and what it changes looks like contours that moved. A pair
+that may be one photograph is judged twice: by what differs, then by a fitted weighing of that and of motion.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from ferbuild.builders.overlay import (
     blurred,
     blurring,
     border,
+    correlation,
+    improved,
     inverse,
     levelled,
+    moved,
+    shifted,
     slopes,
     stepped,
     warped,
+    whole,
 )
 
 SIDE = 64
@@ -64,6 +70,21 @@ APART = 0.08
 """Share of the whole contrast that may differ, however evenly it is spread."""
 FEWEST = 0.3
 """Share of the places that both pictures have to show."""
+AGAIN = 0.2
+"""First score from which a pair is looked at again: every copy reaches it, and only few others."""
+MIDDLE = 1.6
+"""Pixels of 64: blur of the second look, whose motion still shows at half the size of 48 px."""
+BROAD, BROADER = 16, 4.0
+"""Motion is looked for in 16 x 16 places of that many pixels of 64, too: a whole mouth, where noise cancels out."""
+QUIET, LOUD, LOUDEST = 0.002, 12.0, 0.02
+"""Second look: share of the worst place's contrast that may differ in a picture without noise; medians allowed besides;
+and the largest median that counts. Fitted at 224 px, where a gaze is all that two pictures may differ in."""
+GLARE = 4.0
+"""Times more that may differ where a picture is white: one colour is clipped from BRIGHT on, before grey is."""
+WEIGHTS = (-4.881, -1.463, -1.749, -2.733, -1.760, 1.572)
+"""Of `Evidence`, in its order: a logistic regression on pairs of 48 px, `benchmarks/near_duplicates_fit.py`."""
+BIAS = -2.9
+"""Of the same; lower than fitted by what keeps wrong pairs below one in a thousand."""
 BATCH = 64
 """Pairs at a time: the arrays then stay in the processor's cache."""
 
@@ -86,14 +107,64 @@ def same(a: Thumbs, b: Thumbs) -> Floats:
 
 def _scores(a: Thumbs, b: Thumbs) -> Floats:
     one, other = a.astype(np.float32), b.astype(np.float32)
+    maps, scores = _first_look(one, other)
+    again = np.flatnonzero(scores >= AGAIN)
+    if len(again):
+        scores[again] = weighed(evidence(one[again], other[again], maps[again], scores[again]))
+    return scores
+
+
+def _first_look(one: Floats, other: Floats) -> tuple[Maps, Floats]:
+    """Return the maps, and scores that only tell what is worth a second look."""
     maps, close = register(one, other)
-    scores = np.zeros(len(a), np.float32)
+    scores = np.zeros(len(one), np.float32)
     kept = np.flatnonzero(close >= HOPELESS)
     unlike = np.abs(fineness(one[kept]) - fineness(other[kept])) >= GAP
     for rows, blur in ((kept[~unlike], SHARP), (kept[unlike], SOFT)):
         if len(rows):
             scores[rows] = judge(differences(one[rows], other[rows], maps[rows], blur))
-    return scores
+    return maps, scores
+
+
+class Evidence(NamedTuple):
+    """Of a second look at k pairs: k x 6 natural logarithms, and k."""
+
+    values: Floats
+    """The first look's excess; energy of motion in a broad place, as a share of the mean contrast; the lesser deviation
+    of either picture and the greater median of its finest detail, in grey levels; energy of motion in a small place;
+    and the share of the worst small place's contrast that differs."""
+    excess: Floats
+    """Share of the worst place's contrast that differs, less where it is white, over what is allowed of it."""
+
+
+def weighed(found: Evidence) -> Floats:
+    """Return scores: 0.5 where the evidence is balanced, and where the worst place differs by just what is allowed."""
+    sure = 1 / (1 + np.exp(-(found.values @ np.array(WEIGHTS) + BIAS)))
+    return np.asarray(np.minimum(sure, 1 / (1 + found.excess)), np.float32)
+
+
+def evidence(one: Floats, other: Floats, maps: Maps, first: Floats) -> Evidence:
+    """Look again at pairs, k x 64 x 64 grey levels each, of a first score that is at least AGAIN."""
+    laid = _laid(one, other, maps, MIDDLE)
+    fit = _fitted(laid)
+    small = _places(laid, fit)
+    count = np.maximum(small.seen.sum((1, 2)), 1)
+    spread = np.where(small.seen, small.contrast, 0).sum((1, 2)) / count
+    share = small.between / (small.contrast + spread[:, None, None] + 1e-6)
+    grids = blurring(SIDE, BROAD, BROADER), blurring(SIDE, CELLS, CELL)
+    broad, near = moved(laid.one, fit, laid.seen, grids, SEEN)
+    clear = share / (1 + GLARE * blurred(laid.bright, grids[1]))
+    worst, worst_clear = (np.where(small.seen, x, 0).max((1, 2)) for x in (share, clear))
+    lesser = np.minimum(one.std((1, 2)), other.std((1, 2)))
+    finest = np.maximum(_finest(one), _finest(other))
+    values = np.stack([1 / np.clip(first, 1e-3, 0.999) - 1, broad, lesser, finest, near, worst], 1)
+    allowed = QUIET + LOUD * np.minimum(_median(share, small.seen), LOUDEST)
+    return Evidence(np.log(values + 1e-6).astype(np.float32), np.asarray(worst_clear / allowed, np.float32))
+
+
+def _finest(pictures: Floats) -> Floats:
+    fine, less = (blurred(pictures, blurring(SIDE, SIDE, blur)) for blur in (0.6, 1.2))
+    return np.asarray(np.median(np.abs(fine - less).reshape(len(pictures), -1), axis=1), np.float32)
 
 
 def fineness(thumbs: Floats) -> Floats:
@@ -121,8 +192,8 @@ def judge(found: Differences) -> Floats:
     share = found.between / (found.contrast + FLOOR * spread[:, None, None] + 1e-6)
     worst = np.where(found.seen, share, 0).max((1, 2))
     usual = _median(share, found.seen)
-    whole = np.where(found.seen, found.between, 0).sum((1, 2)) / np.maximum(count, 1) / (2 * spread + 1e-6)
-    excess = np.maximum(worst / (CHANGE + NOISE * np.minimum(usual, NOISIEST)), whole / APART)
+    all_over = np.where(found.seen, found.between, 0).sum((1, 2)) / np.maximum(count, 1) / (2 * spread + 1e-6)
+    excess = np.maximum(worst / (CHANGE + NOISE * np.minimum(usual, NOISIEST)), all_over / APART)
     enough = count >= FEWEST * CELLS * CELLS
     return np.where(enough, 1 / (1 + excess), 0).astype(np.float32)
 
@@ -138,12 +209,14 @@ def _median(values: Floats, seen: npt.NDArray[np.bool_]) -> Floats:
 def differences(a: Floats, b: Floats, maps: Maps, blur: float) -> Differences:
     """Lay b over a, take light, contrast and sharpness off, and return what is left."""
     laid = _laid(a, b, maps, blur)
-    left = laid.one - _fitted(laid)
+    return _places(laid, _fitted(laid))
+
+
+def _places(laid: Laid, fit: Floats) -> Differences:
     places = blurring(SIDE, CELLS, CELL)
-    whole = blurred(laid.seen, places) > SEEN
-    whole[:, [0, -1]] = whole[:, :, [0, -1]] = False
+    left = laid.one - fit
     between, contrast = (blurred(x * x * laid.seen, places) for x in (left, laid.one))
-    return Differences(between, contrast, whole)
+    return Differences(between, contrast, whole(laid.seen, places, SEEN))
 
 
 class Laid(NamedTuple):
@@ -187,10 +260,10 @@ def _fitted(laid: Laid) -> Floats:
 def register(a: Floats, b: Floats) -> tuple[Maps, Floats]:
     """Return the map from every a to its b, and their correlation at the coarse size."""
     one, other = (detail(x, COARSE, 2.0) for x in (a, b))
-    maps = _shifted(one, other)
-    maps = _steps(one, other, maps, alike=True, count=4)
-    maps = _steps(one, other, maps, alike=False, count=2)
-    close = _correlation(one, warped(other, maps))
+    maps = shifted(one, other, SHIFT)
+    maps = improved(one, other, maps, alike=True, count=4)
+    maps = improved(one, other, maps, alike=False, count=2)
+    close = correlation(one, warped(other, maps))
     kept = np.flatnonzero(close >= HOPELESS)
     for _ in range(FINE_STEPS if len(kept) else 0):
         laid = _laid(a[kept], b[kept], maps[kept], SHARP)
@@ -205,36 +278,3 @@ def detail(thumbs: Floats, side: int, blur: float) -> Floats:
     """Return pictures at another size without noise (blur: pixels of 64) and without the light."""
     small = blurred(thumbs, blurring(SIDE, side, blur))
     return small - blurred(small, blurring(side, side, side / 7))
-
-
-def _shifted(one: Floats, other: Floats) -> Maps:
-    """Return maps that shift by whole pixels to the best correlation."""
-    maps = np.tile(np.eye(3), (len(one), 1, 1))
-    inner = np.ascontiguousarray(one[:, SHIFT:-SHIFT, SHIFT:-SHIFT])
-    for index in range(len(one)):
-        found = cv2.matchTemplate(other[index], inner[index], cv2.TM_CCOEFF_NORMED)
-        down, right = divmod(int(found.argmax()), found.shape[1])
-        maps[index, :2, 2] = (right - SHIFT) / COARSE, (down - SHIFT) / COARSE
-    return maps
-
-
-def _steps(one: Floats, other: Floats, maps: Maps, *, alike: bool, count: int) -> Maps:
-    """Improve the maps by Gauss-Newton steps (inverse compositional: Baker and Matthews, IJCV 2004).
-
-    alike: similarities (shift, scale, turn) alone, which reach further than affine maps do.
-    """
-    side, weights = one.shape[1], border(one.shape[1])
-    one = levelled(one, np.broadcast_to(weights, one.shape))
-    change = slopes(one, weights, alike=alike)
-    back = inverse(change)
-    for _ in range(count):
-        over = levelled(warped(other, maps), np.broadcast_to(weights, one.shape))
-        error = ((over - one) * weights).reshape(len(one), side * side, 1)
-        maps = stepped(maps, back @ (change @ error))
-    return maps
-
-
-def _correlation(one: Floats, other: Floats) -> Floats:
-    weights = np.broadcast_to(border(one.shape[1]), one.shape)
-    product = levelled(one, weights) * levelled(other, weights) * weights
-    return np.asarray(product.sum((1, 2)) / weights.sum((1, 2)), np.float32)

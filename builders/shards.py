@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,8 +173,15 @@ def _write_shards(
     names = _names(len(groups))
     rows = 0
     for name, group in zip(names, groups, strict=True):
-        rows += write_stream(folder / name, (pick(piece.read()) for piece in group), schema)
+        rows += write_stream(folder / name, map(pick, _read(group)), schema)
     return names, rows
+
+
+def _read(pieces: Iterable[Slice]) -> Iterator[pa.Table]:
+    """Yield the rows of slices; a stream that several of them in a row are from is opened once."""
+    for path, some in groupby(pieces, key=lambda piece: piece.path):
+        table = read_stream(path)
+        yield from (table.slice(piece.start, piece.rows) for piece in some)
 
 
 def _group(parts: Sequence[Path], shard_bytes: int) -> list[list[Slice]]:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import filelock
@@ -27,7 +28,7 @@ from ferbuild.builders import pool, shards
 from ferbuild.builders.engines import Engine
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import must_see, write_text
-from ferbuild.builders.mark import Report, read_mark, write_mark
+from ferbuild.builders.mark import Report, Rows, read_mark, write_mark
 from ferbuild.builders.parts import Note, Parts
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Pick
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 PART_ROWS = 1000
 """The resume unit: what a kill can cost at most, per worker."""
+JOB_BYTES = 64_000_000
+"""Of the picture files of a job, which holds all of them in memory: photographs as they come from a camera are large. A
+file that is larger by itself is a job of its own."""
 
 Work = Callable[[Any], Batch]
 Tick = Callable[[str, int, int], None]
@@ -77,6 +81,8 @@ class Settled(NamedTuple):
     """Some kept rows to those that stay, with what was decided written into them."""
     drops: pa.Table
     """The others, in DROPS."""
+    tables: Mapping[str, Rows] = MappingProxyType({})
+    """Further figures for the report, by their title."""
 
 
 Settle = Callable[[Mapping[str, Sequence[Path]]], Settled]
@@ -88,6 +94,20 @@ class Job(NamedTuple):
 
     rows: int
     work: Any
+
+
+def portions(sizes: Sequence[int | None], rows: int, held: int) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each job of pictures: as many `rows`, and fewer where their files have more than `held`
+    bytes. A size that is null counts nothing.
+    """
+    start = filled = 0
+    for at, size in enumerate(sizes):
+        if at > start and (at - start == rows or filled + (size or 0) > held):
+            yield start, at
+            start, filled = at, 0
+        filled += size or 0
+    if start < len(sizes):
+        yield start, len(sizes)
 
 
 def current(plan: Plan) -> Report | None:
@@ -191,7 +211,7 @@ def _publish(
     splits = shards.lay_out(
         fresh, kept, drops, plan.schema, key=plan.key, shard_bytes=plan.shard_bytes, pick=settled.pick
     )
-    report = _count(plan, list(notes.values()), settled.drops, splits, rows_in, fresh)
+    report = _count(plan, list(notes.values()), settled, splits, rows_in, fresh)
     write_text(fresh / "README.md", card(report, plan))
     write_mark(fresh, report, plan.key, plan.flags)
     _finish_swap(plan.out)
@@ -200,7 +220,7 @@ def _publish(
 
 
 def _count(
-    plan: Plan, notes: Sequence[Note], settled: pa.Table, splits: Mapping[str, int], rows_in: int, fresh: Path
+    plan: Plan, notes: Sequence[Note], settled: Settled, splits: Mapping[str, int], rows_in: int, fresh: Path
 ) -> Report:
     """Count what was written; FerError where a row is neither kept nor dropped, or was kept and not written."""
     dropped: Counter[str] = Counter()
@@ -210,9 +230,9 @@ def _count(
     for note in notes:
         findings.update(note.findings)
         written.update(note.rows)
-    written.subtract(settled["split"].to_pylist())
+    written.subtract(settled.drops["split"].to_pylist())
     written = +written
-    kept = sum(note.taken for note in notes) - settled.num_rows
+    kept = sum(note.taken for note in notes) - settled.drops.num_rows
     if kept + dropped.total() != rows_in or written != Counter(splits):
         raise FerError(
             plan.stage,
@@ -227,6 +247,7 @@ def _count(
         out=plan.out,
         splits=splits,
         findings=dict(sorted(findings.items())),
+        tables=settled.tables,
         complete=not any(note.unanswered for note in notes),
     )
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.styles import SUFFIX
 
 STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": cot, "rlvr": rlvr, "bench": bench}
 """Command to its module, which has the FOLDER it fills and its plan."""
-BESIDE: Mapping[str, ModuleType] = {"counterfactual": counterfactual}
-"""The same of what is made without releases, and told of only where it is there."""
+BESIDE: Mapping[str, ModuleType] = {
+    "counterfactual": counterfactual,
+    **{f"{cot.FOLDER}-{style}": cot for style in SUFFIX if style != "think"},
+}
+"""Folder to its module, of what is told of only where it is there: pairs of renders, and further arms of cot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,12 @@ class State:
 
 def status(build: Build) -> list[State]:
     """Return the state of every stage, planned anew with the flags it was last built with."""
-    beside = {name: one for name, one in BESIDE.items() if read_mark(build.settings.work / one.FOLDER)}
-    return [_state(build, name, module) for name, module in {**STAGES, **beside}.items()]
+    work = build.settings.work
+    beside = [_state(build, name, module, work / name) for name, module in BESIDE.items() if read_mark(work / name)]
+    return [*(_state(build, name, module, work / module.FOLDER) for name, module in STAGES.items()), *beside]
 
 
-def _state(build: Build, name: str, module: ModuleType) -> State:
-    folder = build.settings.work / module.FOLDER
+def _state(build: Build, name: str, module: ModuleType, folder: Path) -> State:
     mark = read_mark(folder)
     if mark is None:
         return State(name, "missing", None)

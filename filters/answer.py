@@ -90,7 +90,7 @@ def read(text: str, candidates: Sequence[str]) -> Reading:
     if not text or text.isspace():
         return Reading(None, "empty")
     tags = _walk(text)
-    table = _table(tuple(candidates))
+    table = spellings(tuple(candidates))
     if tags.open:
         if tags.inside and not text[tags.inside.end :].partition(">")[2].strip():
             return Reading(_label(text, tags.inside, table).label, "malformed")
@@ -158,7 +158,7 @@ def _walk(text: str) -> _Tags:
 
 
 @lru_cache(maxsize=256)
-def _table(candidates: tuple[str, ...]) -> Mapping[str, str]:
+def spellings(candidates: tuple[str, ...]) -> Mapping[str, str]:
     """Return every folded spelling that stands for exactly one candidate, with that candidate."""
     exact: dict[str, str] = {}
     for candidate in candidates:

@@ -52,7 +52,7 @@ KNOWN_FROM = 0.5
 """Share of words that the lexicon knows, where a note has no sentences: "Brows lowered, lips pressed"."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_ANSWER = re.compile(r"<answer\s*>.*?(?:</answer\s*>|\Z)|<[^<>]{0,40}>", re.IGNORECASE | re.DOTALL)
+NOT_PROSE = re.compile(r"<answer\s*>.*?(?:</answer\s*>|\Z)|<[^<>]{0,40}>", re.IGNORECASE | re.DOTALL)
 _GLOSS = re.compile(r"[A:,CKD]{0,8}\Z")
 _DETERMINED = re.compile(rf"[DpBHW][{FILL}MPFKCo,UX]*\Z")
 
@@ -93,7 +93,7 @@ def read_with(reader: Reader, text: str) -> list[Claim]:
 
 def is_english(text: str) -> bool:
     """Tell whether a text is in English: by its share of the commonest English words, or of the lexicon's."""
-    found = (word.replace("’", "'") for word in _WORD.findall(_ANSWER.sub(" ", text).casefold()))
+    found = (word.replace("’", "'") for word in _WORD.findall(NOT_PROSE.sub(" ", text).casefold()))
     words = [word for word in found if word not in ("au", "aus")]
     common, tree = _common(), shipped().vocabulary.tree
     hits = sum(word in common for word in words)

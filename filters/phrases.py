@@ -87,7 +87,7 @@ _CUT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[,()—–:/\"+&-]")
-_EVEN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "*": " ", "_": " ", "`": " ", "#": " ", "‑": "-"})
+EVEN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "*": " ", "_": " ", "`": " ", "#": " ", "‑": "-"})
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _SIGNS = {",": ",", "—": ",", "–": ",", "-": ",", "/": ",", ":": ":", '"': '"', "(": "A", ")": "A", "+": "C"}
 _UNKNOWN = {letter: Word(letter, letter) for letter in 'XAD,:"C'}
@@ -118,7 +118,7 @@ _SKIPPED = frozenset(
 
 def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
     """Yield the sentences of `text` that could claim something; what stands in an answer block is not looked at."""
-    even = text.translate(_EVEN)
+    even = text.translate(EVEN)
     if "-" in even:
         even = _HYPHEN.sub(" ", even)
     small = even.lower()

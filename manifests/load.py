@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests.calibration import Calibration
-from ferbuild.manifests.schema import Asset, Recipe, Source, TeacherEntry, UnitModelEntry, Units
+from ferbuild.manifests.possible import check_teacher
+from ferbuild.manifests.recipe import Recipe
+from ferbuild.manifests.schema import Asset, Source, TeacherEntry, UnitModelEntry, Units
 
 try:
     from yaml import CSafeLoader as SafeLoader  # the lexicon takes a second in the other one
@@ -35,10 +37,14 @@ def load_recipe(name: str) -> Recipe:
 
 
 def load_teacher(name: str) -> TeacherEntry:
-    """Return a shipped teacher by its name, or read the YAML file of one entry that a path names."""
+    """Return a shipped teacher by its name, or read the YAML file of one entry that a path names.
+
+    FerError also for what the entry says that does not go together.
+    """
     if name.endswith((".yaml", ".yml")):
-        return check({"name": Path(name).stem, **read_yaml(Path(name))}, TeacherEntry, name)
-    return _entry("teachers.yaml", name, TeacherEntry)
+        entry = check({"name": Path(name).stem, **read_yaml(Path(name))}, TeacherEntry, name)
+        return check_teacher(entry, name)
+    return check_teacher(_entry("teachers.yaml", name, TeacherEntry), f"teachers.yaml:{name}")
 
 
 def load_unit_model(path: Path) -> UnitModelEntry:

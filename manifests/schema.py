@@ -14,7 +14,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
-def _in_full(key: str | None) -> Callable[[Any], Any]:
+def in_full(key: str | None) -> Callable[[Any], Any]:
     """Return what turns a bare word, YAML's short form, into the mapping it stands for."""
 
     def spell(value: Any) -> Any:
@@ -23,10 +23,6 @@ def _in_full(key: str | None) -> Callable[[Any], Any]:
         return {value: {}} if key is None else {key: value}
 
     return spell
-
-
-Check = Annotated[dict[str, dict[str, Any]], BeforeValidator(_in_full(None))]
-"""A check by its name, or {name: options}."""
 
 
 Crop = Literal["as_is", "box", "detect"]
@@ -112,81 +108,48 @@ class SourceEntry(Strict):
     """An explicit label map, for class-folder mirrors that renumber."""
 
 
-Entry = Annotated[SourceEntry, BeforeValidator(_in_full("root"))]
+Entry = Annotated[SourceEntry, BeforeValidator(in_full("root"))]
 
 
-class Picture(Strict):
-    """The one picture policy: what is taken in, and how a cut-out face is stored."""
+class ImageTokens(Strict):
+    """How a model turns a picture into visual tokens: its sides become multiples of `patch` pixels, a token each."""
 
-    max_pixels: int = Field(default=60_000_000, ge=1)
-    """A picture with more is not decoded."""
-    crop_format: Literal["jpeg", "png"] = "jpeg"
-    crop_quality: int = Field(default=95, ge=1, le=100)
-    align: Literal["none", "similarity"] = "none"
-    """`similarity` brings the five points of a face that is found onto ArcFace's template: upright, all alike."""
-    side: int = Field(default=224, ge=16, le=2048)
-    """Pixels of an aligned face."""
-    margin: float = Field(default=0.1, ge=0, le=2)
-    """Share of the face's side that is added on each side where it is aligned, or cut out by a detector."""
-    truncated: Literal["drop", "keep"] = "drop"
-    """What becomes of a file that ends too early: kept, it is stored anew with what there is of it."""
+    patch: int = Field(ge=1, le=512)
+    """Pixels a side of one token."""
+    min_pixels: int = Field(ge=1)
+    """A picture with fewer is enlarged before it is cut into tokens."""
+    max_pixels: int = Field(ge=1)
+    """A picture with more is shrunk."""
+    rounding: Literal["nearest", "up"] = "nearest"
+    """Whether a side goes to the nearest multiple, or is padded to the next."""
+    tokens: int | None = Field(default=None, ge=1)
+    """A count that is the same for every picture, where the model takes one."""
 
 
-class Duplicates(Strict):
-    """What is done about pictures that show the same photograph."""
-
-    search: Literal["near", "exact", "none"] = "near"
-    """Which count as the same: near duplicates too, only equal files and pixels, or none."""
-    same: Literal["drop", "keep"] = "drop"
-    """What becomes of all of a group but the one that stands for it; kept, they share its `group_id`."""
-    disagreeing: Literal["one", "all", "none"] = "one"
-    """What is kept of a group whose labels disagree: the one that stands for it, all, or none."""
-    contaminated: Literal["drop", "keep"] = "drop"
-    """What becomes of a training picture that a benchmark shows too."""
-
-
-class Claims(Strict):
-    """What is done about what a rationale claims of the face."""
-
-    check: bool = True
-    """Hold the claims against the measurements; false where nothing may be measured."""
-    most_contradicted: int | None = Field(default=None, ge=0)
-    """A rationale with more contradicted claims is dropped; None drops none."""
-
-
-class Recipe(Strict):
-    """Which sources, filters and questions make a named dataset."""
-
-    name: str
-    about: str = ""
-    sources: list[str] = Field(default_factory=list)
-    """Order of the sources in the shards; one not named comes after, by name."""
-    picture: Picture = Picture()
-    face_checks: list[Check] = Field(default_factory=list)
-    """Functions of `filters.face`: a name, or {name: options}."""
-    trace_checks: list[Check] = Field(default_factory=list)
-    """Functions of `filters.trace`: a name, or {name: options}."""
-    duplicates: Duplicates = Duplicates()
-    claims: Claims = Claims()
-    question: str = "choose"
-    """The template of `prompts` that asks for the expression."""
-    shard_bytes: int = Field(default=500_000_000, ge=1)
+Price = Literal["input", "output", "cached", "batch"]
 
 
 class TeacherEntry(Strict):
-    """A model that writes rationales."""
+    """A model that writes rationales. What cannot go together is told by `load.load_teacher`."""
 
     name: str
     kind: Literal["http", "vllm", "batch", "geometry"]
+    """A chat server; vLLM in this process; OpenAI's Batch API; the embedded baseline."""
     about: str = ""
     model: str = ""
     endpoints: list[str] = Field(default_factory=list)
     key: str | None = None
     """Name of the environment variable that holds the API key."""
     sampling: dict[str, Any] = Field(default_factory=dict)
+    """Sent with every request as it stands, and part of every reply's key."""
+    image: ImageTokens | None = None
+    """None: not known, so that nothing is said of visual tokens."""
+    engine: dict[str, Any] = Field(default_factory=dict)
+    """Of kind vllm: the keyword arguments of `vllm.LLM`."""
     party: Literal["local", "third"] = "local"
-    prices: dict[str, float] = Field(default_factory=dict)
-    """US dollars per million tokens: `input`, `output`."""
+    prices: dict[Price, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """US dollars per million tokens: `input`, `output`, `cached` (of the input, where the server had it already);
+    and `batch`, the share of these prices that a request in a batch costs, 0 to 1."""
     terms: str = ""
     """What the provider says on using the output; carried to the dataset card."""
     serve: str = ""

@@ -23,7 +23,7 @@ from ferbuild.builders.faces import Listed, face_batch
 from ferbuild.builders.facing import FACED, Facing, face_table
 from ferbuild.builders.reasons import PICTURES
 from ferbuild.builders.record import LISTED
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 MUTANTS = 2_400
 """Files of the fuzz test."""

@@ -13,7 +13,7 @@ from ferbuild.builders.config import NETS, config_text, read_settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.record import CANONICAL
 from ferbuild.manifests import load
-from ferbuild.manifests.schema import Recipe
+from ferbuild.manifests.recipe import Recipe
 
 
 def written(folder: Path, text: str) -> Path:

@@ -103,11 +103,32 @@ def test_the_surest_picture_is_named_and_copies_of_a_face_are_found(home, tmp_pa
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_decide_nothing(home, tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(outside, "JOB", 3)
+    monkeypatch.setattr(outside, "PART_ROWS", 3)
     files = {f"{number:02d}.png": twins.png(twins.smaller(twins.photo(number), 80)) for number in range(3, 12)}
     found = check(home, put(tmp_path / "theirs", files), workers=workers)
     assert told(found) == {f"{number:05d}": ("near", f"{number:02d}.png") for number in (3, 4, 5)}
     assert found.pictures == 9
+
+
+@pytest.mark.parametrize(("held", "pixels"), [(1, 1 << 20), (64_000_000, 1), (20_000, 10_000)])
+def test_neither_large_files_nor_large_pictures_decide_anything(home, tmp_path, held, pixels, monkeypatch):
+    photos = {f"{number:02d}.png": twins.png(twins.smaller(twins.photo(number), 80)) for number in range(3, 9)}
+    folder = put(tmp_path / "theirs", photos | {"06x.png": b"none"})
+    names = datasets.Dataset.from_dict({"face": [{"bytes": one, "path": None} for one in photos.values()]})
+    names.cast_column("face", datasets.Image()).save_to_disk(tmp_path / "saved")
+    before = [told(check(home, place)) for place in (folder, tmp_path / "saved")]
+    monkeypatch.setattr(outside, "JOB_BYTES", held)
+    monkeypatch.setattr(outside, "LOT_PIXELS", pixels)
+    assert [told(check(home, place)) for place in (folder, tmp_path / "saved")] == before
+    assert len(before[0]) == len(before[1]) == 3
+
+
+def test_the_bytes_of_pictures_in_a_dataset_are_known(tmp_path):
+    lists = [[{"bytes": b"abc", "path": None}, {"bytes": None, "path": "x"}], None, [{"bytes": b"", "path": None}]]
+    table = pa.table({"faces": pa.array(lists, pa.list_(IMAGE)), "face": pa.array([None, *lists[0]], IMAGE)})
+    shards.write_stream(tmp_path / "data.arrow", [table], table.schema)
+    found = {shelf.column: list(shelf.sizes) for shelf in outside._columns("", tmp_path / "data.arrow")}
+    assert found == {"faces": [3, None, 0], "face": [None, 3, None]}
 
 
 STATE = '{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}'

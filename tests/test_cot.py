@@ -10,7 +10,8 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from ferbuild.builders import cot, measure, shards, training_rows
+from ferbuild.builders import measure, shards, training_rows
+from ferbuild.builders.asking import Asking, requests
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.questions import questions
@@ -24,9 +25,10 @@ pytestmark = pytest.mark.network
 @pytest.fixture(scope="module")
 def asking(demo):
     build = Build(read_settings(demo.config))
-    return cot.Asking(
+    return Asking(
         entry=load.load_teacher("geometry"),
         store=build.settings.store,
+        template="choose",
         questions=questions(build.settings),
         checks=("answered", "reasons", "agrees"),
         benchmarks=build.benchmarks,
@@ -43,7 +45,7 @@ def pieces(demo, asking):
 
 
 def bodies(table, split, asking) -> list[bytes]:
-    return [request.body() for request in cot.requests(table, split, asking)]
+    return [request.body() for request in requests(table, split, asking)]
 
 
 def test_every_request_is_the_same_whatever_the_labels_say(asking, pieces):

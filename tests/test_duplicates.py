@@ -30,7 +30,7 @@ from ferbuild.builders.known_faces import ROWS, Faces
 from ferbuild.builders.mark import Report
 from ferbuild.builders.near import Pairs
 from ferbuild.builders.record import FACES
-from ferbuild.manifests.schema import Duplicates
+from ferbuild.manifests.recipe import Duplicates
 
 TRAIN = ""
 DEFAULT = Duplicates()

@@ -27,7 +27,8 @@ from ferbuild.builders.measures import MEASURES, Models
 from ferbuild.builders.reasons import PICTURES, SOURCES
 from ferbuild.builders.record import LISTED
 from ferbuild.builders.shards import Slice
-from ferbuild.manifests.schema import Crop, Picture
+from ferbuild.manifests.recipe import Picture
+from ferbuild.manifests.schema import Crop
 
 EXACT = Picture(crop_format="png")
 UPRIGHT = EXACT.model_copy(update={"align": "similarity"})

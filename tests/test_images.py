@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from ferbuild.builders import images, jpeg
 from ferbuild.builders.ends import ends_early
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 LIMIT = 60_000_000
 
@@ -277,7 +277,20 @@ def test_any_bytes_have_a_head_or_none(patch, at, cut):
     for some in (patch, jpeg.MAGIC + patch, data[:at] + patch, data[:at] + patch + data[at + cut :]):
         found = jpeg.head(some)
         assert found is None or found.scan == -1 or some[found.scan : found.scan + 2] == b"\xff\xda"
+        assert found == jpeg._head(some)
         ends_early(some)
+
+
+def test_a_header_is_not_taken_for_another_that_begins_alike():
+    plain = saved(scene(), "JPEG")
+    said = plain[:2] + b"\xff\xfe\x00\x08a\xff\xda\x00\x0cb" + plain[2:]  # a comment that looks like a scan
+    turned = plain[:2] + b"\xff\xe1\x00\x0eExif\x00\x00MM\x00*\x01\x12" + plain[2:]
+    short = b"\xff\xd8\xff\xc0\x00\x02\xff\xda\x00\x0c"  # a frame without a size, which is read on into the scan
+    for data in (plain, said, turned, short + plain[100:], short, short + b"\x03" * 9):
+        for _ in range(2):
+            assert jpeg.head(data) == jpeg._head(data)
+    assert jpeg.head(said).scan == jpeg.head(plain).scan + 10 and jpeg.head(turned).turned
+    assert np.array_equal(images.decode(said, max_pixels=LIMIT), images.decode(plain, max_pixels=LIMIT))
 
 
 def test_without_a_box_the_file_passes_through_untouched():

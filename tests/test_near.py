@@ -86,6 +86,12 @@ def test_many_are_hashed_as_one_by_one():
     pictures = [resized(photo(n), side) for n, side in enumerate((48, 100, 48, 131, 224, 48))]
     one_by_one = hashing.columns(map(hashing.hash_pixels, pictures))
     assert all(np.array_equal(one, other) for one, other in zip(hashed(pictures), one_by_one, strict=True))
+    assert [one.shape for one in hashed([])] == [(0,), (0, 32), (0, 64)]
+
+
+def test_a_grey_picture_is_hashed_as_its_rgb():
+    picture = resized(photo(1), 48)[..., 1]
+    assert hashing.hash_pixels(picture) == hashing.hash_pixels(np.repeat(picture[..., None], 3, axis=2))
 
 
 def test_the_hashes_are_these_on_every_machine():

@@ -22,7 +22,8 @@ from ferbuild.builders.errors import FerError
 from ferbuild.builders.sources import Listing, Tree, archives, list_source, plain, read_picture
 from ferbuild.builders.sources.pixel_rows import MAX_ROW
 from ferbuild.manifests.load import check, load_source
-from ferbuild.manifests.schema import Picture, Source
+from ferbuild.manifests.recipe import Picture
+from ferbuild.manifests.schema import Source
 
 LISTS = "Manually_Annotated_file_lists"
 PICTURES = "Manually_Annotated_Images"

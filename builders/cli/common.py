@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
@@ -116,16 +116,31 @@ class Pace:
         return f", {rate:,.0f}/s, {timedelta(seconds=round((total - done) / rate))} left"
 
 
+class Bars(Progress):
+    """A bar a stage, and below them a line of figures where a stage tells of any."""
+
+    figures: str = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield what is shown, from the top."""
+        yield from super().get_renderables()
+        if self.figures:
+            yield Text(self.figures, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @dataclass
 class Progressing:
-    """Tells of progress: a bar with rate and time left on a terminal, plain lines with both elsewhere."""
+    """Tells of progress: bars with rate and time left on a terminal, plain lines with both elsewhere."""
 
-    bar: Progress | None
+    bar: Bars | None
     tasks: dict[str, TaskID] = field(default_factory=dict)
     pace: Pace | None = None
     spoke: float = 0.0
+    figures: str = ""
+    """What a stage noted of itself; it stands in the place of rate and time left."""
 
     def began(self, stage: str) -> None:
+        self.note("")
         if self.bar is None:
             click.echo(f"{stage} …", err=True)
         else:
@@ -133,6 +148,24 @@ class Progressing:
                 if task.total is None:  # it told of no rows, and is over when the next one begins
                     self.bar.update(task.id, total=1, completed=1)
             self.tasks[stage] = self.bar.add_task(stage, total=None)
+
+    def note(self, figures: str) -> None:
+        """Show a line of figures from the next tick on."""
+        self.figures = figures
+        if self.bar is not None:
+            self.bar.figures = figures
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Take the bars away for the length of the block, in which the user is asked something."""
+        if self.bar is None:
+            yield
+            return
+        self.bar.stop()
+        try:
+            yield
+        finally:
+            self.bar.start()
 
     def tick(self, stage: str, done: int, total: int) -> None:
         if self.bar is not None:
@@ -145,7 +178,8 @@ class Progressing:
             self.pace = Pace(stage, now, done)
         if now - self.spoke > PLAIN_EVERY:
             self.spoke = now
-            click.echo(f"{stage}: {done} of {total}{self.pace.told(now, done, total)}", err=True)
+            told = f", {self.figures}" if self.figures else self.pace.told(now, done, total)
+            click.echo(f"{stage}: {done} of {total}{told}", err=True)
 
 
 @contextmanager
@@ -157,14 +191,19 @@ def progressing() -> Iterator[Progressing]:
         yield Progressing(None)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bars(*columns, console=console, transient=True) as bar:
         yield Progressing(bar)
 
 
 @contextmanager
-def looking(options: Options) -> Iterator[Build]:
-    """Read the settings and give a Build to plan with; another process may be building meanwhile."""
-    settings = read_settings(options.config, work=options.work, limit=options.limit, workers=options.workers)
+def looking(options: Options, *, required: bool = True) -> Iterator[Build]:
+    """Read the settings and give a Build to plan with; another process may be building meanwhile.
+
+    Without `required` there need be no fer-build.yaml.
+    """
+    settings = read_settings(
+        options.config, work=options.work, limit=options.limit, workers=options.workers, required=required
+    )
     with progressing() as shown:
         yield Build(settings, tick=shown.tick, began=shown.began)
 
@@ -185,19 +224,27 @@ def building(options: Options, *, required: bool = True) -> Iterator[Build]:
         required=required,
     )
     with only_one(settings.work), progressing() as shown:
-        yield Build(settings, tick=shown.tick, began=shown.began)
+        yield Build(settings, tick=shown.tick, began=shown.began, note=shown.note, pause=shown.pause)
 
 
-def finish(build: Build, report: Report, options: Options) -> int:
-    """Print the report of the asked stage, and of those run on the way; return the exit code."""
+def finish(build: Build, report: Report, options: Options, more: Mapping[str, Any] | None = None) -> int:
+    """Print the report of the asked stage, and of those run on the way; return the exit code.
+
+    `more` enters the JSON object.
+    """
     if options.as_json:
-        upstream = [one.as_json() for one in build.ran if one is not report and not one.reused]
-        emit(report.as_json() | {"upstream": upstream})
+        emit(as_json(build, report) | dict(more or {}))
     else:
         for one in build.ran:
             show(one)
         _next_step(report)
     return exit_code(report)
+
+
+def as_json(build: Build, report: Report) -> dict[str, Any]:
+    """Return the report of the asked stage, of those run on the way, and of the models that were asked."""
+    upstream = [one.as_json() for one in build.ran if one is not report and not one.reused]
+    return report.as_json() | {"upstream": upstream} | ({"asked": build.asked} if build.asked else {})
 
 
 def exit_code(*reports: Report) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ferbuild.builders.cli.common import Options, building, common, emit, exit_code, show
+from ferbuild.builders.cli.asking import Asked, asking
+from ferbuild.builders.cli.common import Options, as_json, building, common, emit, exit_code, show
 
 if TYPE_CHECKING:
     from ferbuild.builders.faithfulness import Faithfulness, Share, Tally
@@ -26,18 +27,14 @@ WIDTHS = (30, 7, 10, 8, 10, 7, 17, 12, 10)
 
 
 @click.command()
-@click.option("--model", help="An entry of teachers.yaml, or a YAML file of one; default: fer-build.yaml's teacher.")
-@click.option("--endpoint", "endpoints", multiple=True, help="Server URL in the place of the entry's; repeatable.")
-@click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests in flight.")
+@asking("--model", "--teacher", faces=False)
 @click.option("--count", type=click.IntRange(1, 9999), default=20, show_default=True, help="Pairs a unit.")
 @click.option("--unit", "units", multiple=True, help="Only this action unit, as in AU12; repeatable.")
 @click.option("--size", type=int, default=224, show_default=True, help="Pixels a side.")
 @common
 def counterfactual(
     options: Options,
-    model: str | None,
-    endpoints: tuple[str, ...],
-    concurrency: int,
+    asked: Asked,
     count: int,
     units: tuple[str, ...],
     size: int,
@@ -56,18 +53,19 @@ def counterfactual(
     with building(options, required=False) as build:
         report = stage.run(
             build,
-            teacher=model,
+            teacher=asked.teacher,
             units=",".join(units),
             count=count,
             size=size,
-            endpoints=endpoints,
-            concurrency=concurrency,
+            options=asked.options,
+            confirm=asked.confirm(build, options),
         )
+    if report is None:
+        return asked.left_at_that(build, options, "counterfactual")
     found = faithfulness.report(report.out)
     if options.as_json:
-        upstream = [one.as_json() for one in build.ran if one is not report and not one.reused]
         figures = faithfulness.as_json(found) if found else None
-        emit(report.as_json() | {"upstream": upstream, "faithfulness": figures})
+        emit(as_json(build, report) | {"faithfulness": figures, **asked.as_json()})
     else:
         for one in build.ran:
             show(one)

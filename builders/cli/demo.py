@@ -19,7 +19,7 @@ from ferbuild.builders.mark import Report
 from ferbuild.builders.sheets import write_sheet
 from ferbuild.builders.stage import PART_ROWS, only_one
 from ferbuild.demo import releases, truth
-from ferbuild.manifests.schema import Picture
+from ferbuild.manifests.recipe import Picture
 
 RELEASES = "releases"
 
@@ -72,7 +72,7 @@ def _config_text(config: Path, roots: Mapping[str, Path]) -> str:
 
 def _run_all(build: Build) -> int:
     """Run every stage once; return the exit code."""
-    reports = [cot.run(build), rlvr.run(build), bench.run(build)]
+    reports = [report for report in (cot.run(build), rlvr.run(build), bench.run(build)) if report]
     return exit_code(*reports)
 
 

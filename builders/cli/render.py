@@ -74,7 +74,7 @@ def _write_sheet(done: Written, sheet: Path) -> None:
     """Write the first pictures of a release, captioned, as one picture."""
     from ferbuild.builders.images import decode
     from ferbuild.builders.sheets import write_sheet
-    from ferbuild.manifests.schema import Picture
+    from ferbuild.manifests.recipe import Picture
 
     limit = Picture().max_pixels
     pictures = [

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from ferbuild.builders.cli.asking import Asked, asking
 from ferbuild.builders.cli.common import Options, building, common, finish, spreading
+from ferbuild.builders.styles import SUFFIX
 
 
 def _plain(name: str, about: str, *, spread: bool = False) -> click.Command:
@@ -48,22 +50,57 @@ rlvr = _plain("rlvr", "Make one question a training face, with the answer in the
 
 
 @click.command()
-@click.option("--teacher", help="An entry of teachers.yaml; default: the one in fer-build.yaml.")
-@click.option("--endpoint", "endpoints", multiple=True, help="Server URL in the place of the entry's; repeatable.")
-@click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests in flight.")
+@asking()
+@click.option(
+    "--samples", type=click.IntRange(1), help="Replies for each face; default: 1, and with --quota as many as it takes."
+)
+@click.option(
+    "--style",
+    type=click.Choice(list(SUFFIX)),
+    default="think",
+    show_default=True,
+    help="Reason and then answer, answer first, or answer alone.",
+)
+@click.option(
+    "--quota",
+    default="",
+    metavar="SHARE|ROWS",
+    help="Ask again about the labels that lose most, until so much of each is kept: 0.8, or 5000.",
+)
+@click.option("--evidence", is_flag=True, help="Tell the teacher what was measured on the face.")
+@click.option(
+    "--hint-failures",
+    is_flag=True,
+    help="Ask again, with the label, about faces that it got wrong; they go to a split of their own.",
+)
 @common
-def cot(options: Options, teacher: str | None, endpoints: tuple[str, ...], concurrency: int) -> int:
+def cot(
+    options: Options, asked: Asked, samples: int | None, style: str, quota: str, evidence: bool, hint_failures: bool
+) -> int:
     """Ask a teacher, who never sees the label, and keep the reasoning that arrives at it.
 
     \b
-    fer-build cot --teacher geometry       the embedded baseline, runs anywhere
-    fer-build cot --teacher qwen72b        a server of your own, see its line in the error if none runs
+    fer-build cot --teacher geometry                the embedded baseline, runs anywhere
+    fer-build cot --teacher qwen72b                 a server of your own, see its line in the error if none runs
+    fer-build cot --teacher gpt --estimate          what all would cost, before it is spent
     """
     from ferbuild.builders import cot as stage
 
     with building(options) as build:
-        report = stage.run(build, teacher=teacher, endpoints=endpoints, concurrency=concurrency)
-    return finish(build, report, options)
+        report = stage.run(
+            build,
+            teacher=asked.teacher,
+            options=asked.options,
+            samples=samples or 0,
+            style=style,
+            quota=quota,
+            evidence=evidence,
+            hint_failures=hint_failures,
+            confirm=asked.confirm(build, options),
+        )
+    if report is None:
+        return asked.left_at_that(build, options, "cot")
+    return finish(build, report, options, asked.as_json())
 
 
 @click.command()

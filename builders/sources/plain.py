@@ -22,7 +22,7 @@ class TooLargeError(ValueError):
     """A file has more bytes than anything of its kind; it was not read."""
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path | str) -> BinaryIO:
     """Return a file opened for reading; OSError where it is no regular file or cannot be read."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -31,7 +31,7 @@ def open_plain(path: Path) -> BinaryIO:
     return file
 
 
-def read_plain(path: Path, limit: int = MAX_FILE) -> bytes:
+def read_plain(path: Path | str, limit: int = MAX_FILE) -> bytes:
     """Return a file's bytes; TooLargeError above `limit`, OSError where it is no regular file or cannot be read.
 
     The size is asked now: the file may have grown since it was listed.

@@ -10,7 +10,7 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -176,6 +176,13 @@ class Tree:
             self._seen[key] = names
         return self._seen[key]
 
+    def _alike(self, base: str, head: str, *, folders: bool) -> Iterable[str]:
+        """Return what a segment of a pattern may mean; of `folders` alone, which are few where pictures are many."""
+        if not _MAGIC.search(head):
+            return [head]
+        names = (one.rpartition("/")[2] for one in self.folders(base)) if folders else self._names(base)
+        return filter(_compiled(head).match, names)
+
     def _match(self, pattern: str) -> Iterator[str]:
         parts = [part for part in pattern.split("/") if part]
         if not parts:
@@ -184,8 +191,7 @@ class Tree:
 
     def _expand(self, base: str, parts: list[str], *, folder_only: bool) -> Iterator[str]:
         head, rest = parts[0], parts[1:]
-        names = filter(_compiled(head).match, self._names(base)) if _MAGIC.search(head) else [head]
-        for name in names:
+        for name in self._alike(base, head, folders=bool(rest) or folder_only):
             path = f"{base}/{name}" if base else name
             if rest:
                 yield from self._expand(path, rest, folder_only=folder_only)
@@ -205,7 +211,7 @@ def read_picture(base: Path, rel_path: str) -> bytes:
         return read_member(base / member[1], member[2])
     if row := _ROW.fullmatch(rel_path):
         return row_png(base / row[1], int(row[2]))
-    return read_plain(base / rel_path)
+    return read_plain(os.path.join(base, rel_path))  # noqa: PTH118 - a Path a picture would cost more than its opening
 
 
 def _proper(name: str) -> bool:

@@ -1,0 +1,151 @@
+"""Speed of the search for near duplicates, beside its peers: sampled faces of 48 px, 5 % of them copies.
+
+Stands behind `near_duplicates.py speed` and `peers`. The pictures are made in lots that depend on their number alone,
+so the first 100,000 of a million are the same pictures as a set of 100,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import face_pictures as made
+import numpy as np
+import numpy.typing as npt
+from near_duplicates_quality import NEW, Pixels, joined
+
+from ferbuild.builders.hashing import Columns, hash_many
+from ferbuild.builders.near import near_pairs
+from ferbuild.builders.same import SIDE, thumbnail
+
+LIMITS = {100_000: 15, 360_000: 90, 1_000_000: 360}
+"""Seconds on two cores."""
+GROWTH = 20
+"""Times that the largest count may take of the smallest one's time, from 100K to 1M."""
+
+
+class Store(NamedTuple):
+    """JPEG files of sampled faces, one after another, with their hashes and the copies among them."""
+
+    path: Path
+    ends: npt.NDArray[np.int64]
+    hashes: Columns
+    planted: npt.NDArray[np.int64]
+    """Copies x 2: original and copy."""
+    kinds: npt.NDArray[np.str_]
+
+    def thumbs(self, at: npt.NDArray[np.int64]) -> Pixels:
+        """Decode rows; the file is read and not mapped, as mapped pages would count as memory."""
+        out = np.empty((len(at), SIDE, SIDE), np.uint8)
+        with self.path.open("rb") as file:
+            for row, into in zip(at, out, strict=True):
+                start = int(self.ends[row - 1]) if row else 0
+                file.seek(start)
+                data = np.frombuffer(file.read(int(self.ends[row]) - start), np.uint8)
+                into[:] = thumbnail(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8))
+        return out
+
+
+LOT = 2000
+COPIES = 100
+"""Of each lot."""
+
+
+def _lot(number: int) -> tuple[list[npt.NDArray[np.uint8]], list[tuple[int, int, str]]]:
+    """Return the JPEG files of one lot, and its copies: original, copy, kind."""
+    rng = np.random.default_rng([9, number])
+    fresh = LOT - COPIES
+    faces, grain = made.sampled(rng, fresh).astype(np.uint8), rng.normal(0, 4, (fresh, 48, 48))
+    seen = [made.window(rng) for _ in range(fresh)]
+
+    def shot(at: int, of: made.Window) -> Pixels:
+        return np.asarray(np.clip(made.crop(faces[at], 48, of) + grain[at], 0, 255), np.uint8)
+
+    out, planted = [shot(at, seen[at]) for at in range(fresh)], []
+    for at in rng.choice(fresh, COPIES, replace=False):
+        kind = NEW if rng.random() < 0.2 else str(rng.choice(list(made.CHANGES)))
+        again = shot(at, made.new_window(rng, seen[at], 48)) if kind == NEW else made.CHANGES[kind](out[at])
+        planted.append((number * LOT + int(at), number * LOT + len(out), kind))
+        out.append(again)
+    return [made.encoded(picture, 90) for picture in out], planted
+
+
+def store(count: int, folder: Path) -> Store:
+    """Return `count` pictures or more, made and hashed once and kept in the folder: every count is a part of one set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, facts = folder / "faces.bin", folder / "faces.npz"
+    if not facts.exists() or len(np.load(facts)["ends"]) < count:
+        _make(count, data, facts)
+    read = np.load(facts)
+    columns = Columns(read["arr_0"], read["arr_1"], read["arr_2"])
+    return Store(data, read["ends"], columns, read["planted"], read["kinds"])
+
+
+def _make(count: int, data: Path, facts: Path) -> None:
+    ends, hashes, planted = [0], [], []
+    with data.open("wb") as out:
+        for number in range(-(-count // LOT)):
+            files, copies = _lot(number)
+            planted += copies
+            hashes.append(hash_many([np.asarray(cv2.imdecode(f, cv2.IMREAD_COLOR_RGB), np.uint8) for f in files]))
+            for file in files:
+                out.write(file.tobytes())
+                ends.append(ends[-1] + len(file))
+    pairs, kinds = [pair[:2] for pair in planted], [pair[2] for pair in planted]
+    np.savez(facts, *joined(hashes), ends=np.array(ends[1:]), planted=np.array(pairs), kinds=np.array(kinds))
+
+
+def speed(options: argparse.Namespace) -> bool:
+    """Search the first so many pictures; print the time, decoding of thumbnails included, recall and memory."""
+    whole = store(max(options.counts), Path(options.cache))
+    print("sampled faces of 48 px (PCA of LFW crops), 5 % of them copies; hashes made before")
+    met = True
+    for count in options.counts:
+        start, busy = time.perf_counter(), time.process_time()
+        columns = Columns(whole.hashes[0][:count], whole.hashes[1][:count], whole.hashes[2][:count])
+        found = near_pairs(columns, whole.thumbs, workers=options.workers)
+        took, busy = time.perf_counter() - start, time.process_time() - busy
+        inside = whole.planted[:, 1] < count
+        planted = {(int(i), int(j)) for i, j in whole.planted[inside]}
+        pairs = set(zip(found.i.tolist(), found.j.tolist(), strict=True))
+        new = [
+            tuple(pair) in pairs
+            for pair, kind in zip(whole.planted[inside].tolist(), whole.kinds[inside], strict=True)
+            if kind == NEW
+        ]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        print(
+            f"{count:>9,}: {took:6.1f} s ({busy:.1f} s of processor), {found.candidates:,} verified, {found.cut} cut, "
+            f"recall {len(planted & pairs) / len(planted):.4f} (new crops {np.mean(new):.4f}), "
+            f"wrong {len(pairs - planted)}, peak {peak} MB",
+            flush=True,
+        )
+        met &= took <= LIMITS.get(count, np.inf)
+    return met
+
+
+def peers(options: argparse.Namespace) -> bool:
+    """Print what a 256-bit search by faiss takes and finds at the first of the counts."""
+    import faiss  # type: ignore[import-not-found]
+
+    whole, count = store(max(options.counts), Path(options.cache)), min(options.counts)
+    faiss.omp_set_num_threads(options.workers)
+    planted = {(int(i), int(j)) for i, j in whole.planted if j < count}
+    for name, bits, column, most in (("64 bits <= 8", 64, 0, 8), ("256 bits <= 60", 256, 1, 60)):
+        rows = whole.hashes[column][:count]
+        rows = np.ascontiguousarray(rows.view(np.uint8).reshape(count, -1))
+        start, found = time.perf_counter(), set[tuple[int, int]]()
+        index = faiss.IndexBinaryFlat(bits)
+        index.add(rows)
+        for first in range(0, count, 10_000):
+            ends, _, near = index.range_search(rows[first : first + 10_000], most + 1)
+            asked = np.repeat(np.arange(len(ends) - 1), np.diff(ends)) + first
+            found |= {(int(i), int(j)) for i, j in zip(asked, near, strict=True) if i < j}
+        took = time.perf_counter() - start
+        print(f"faiss flat, {name}: {count:,} in {took:.1f} s, recall {len(planted & found) / len(planted):.3f}, "
+              f"wrong {len(found - planted):,}")  # fmt: skip
+    return True

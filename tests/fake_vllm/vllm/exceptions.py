@@ -1,0 +1,9 @@
+"""Of vllm/exceptions.py; a request's fault is no ValueError there."""
+
+
+class VLLMClientError(Exception):
+    pass
+
+
+class VLLMValidationError(VLLMClientError):
+    pass
