@@ -1,6 +1,6 @@
 """The rivals of `asking.py`: each asks a server so many questions about pictures of 12 kB and prints what that took.
 
-`python benchmarks/asking_clients.py NAME --url URL --count N`, in whichever environment has the package. JSON on stdout:
+`python benchmarks/asking_clients.py NAME --url URL --count N`, in whichever environment has the package. Prints JSON:
 seconds and processor seconds of the asking itself (imports left out), the peak of memory, and the package's version.
 """
 
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ def ours(options: argparse.Namespace) -> Callable[[], int]:
     def watch(request: Request, reply: Reply | None, fresh: bool) -> None:
         nonlocal done
         done += reply is not None and reply.outcome == "ok"
-        if told is not None and fresh:
-            os.write(told, f"{request.id}\n".encode())
+        if told is not None and fresh and reply:
+            os.write(told, f"{reply.text}\n".encode())
 
     def ask() -> int:
         message = {"role": "user", "content": QUESTION}
@@ -129,7 +130,9 @@ def datatrove(options: argparse.Namespace) -> Callable[[], int]:
         metric_interval=10_000,
     )
     writer = JsonlWriter(folder, output_filename="${rank}_${chunk_index}.jsonl", compression=None)
-    runner = InferenceRunner(rollout, config, writer, checkpoints_local_dir=f"{folder}/checkpoints", records_per_chunk=500)
+    runner = InferenceRunner(
+        rollout, config, writer, checkpoints_local_dir=f"{folder}/checkpoints", records_per_chunk=500
+    )
 
     def ask() -> int:
         documents = (
@@ -143,7 +146,10 @@ def datatrove(options: argparse.Namespace) -> Callable[[], int]:
 
 
 def curator(options: argparse.Namespace) -> Callable[[], int]:
-    os.environ |= {"OPENAI_API_KEY": "none", "CURATOR_DISABLE_CACHE": "1", "TELEMETRY_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
+    # It counts tokens with a file that is fetched from the network, if litellm did not bring it along.
+    vocabulary = Path(str(find_spec("litellm").origin)).parent / "litellm_core_utils/tokenizers"  # type: ignore[union-attr]
+    os.environ |= {"OPENAI_API_KEY": "none", "TELEMETRY_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"CURATOR_DISABLE_CACHE": "1", "TIKTOKEN_CACHE_DIR": str(vocabulary)}
     from bespokelabs import curator as package
 
     class Faces(package.LLM):  # type: ignore[misc, name-defined]
@@ -157,7 +163,7 @@ def curator(options: argparse.Namespace) -> Callable[[], int]:
     limits = {"max_requests_per_minute": 10**6, "max_tokens_per_minute": 10**9}
     backend = {"base_url": options.url, "max_concurrent_requests": options.concurrency, "max_retries": 5, **limits}
     model = Faces(
-        model_name=MODEL,
+        model_name="gpt-4o-mini",  # it needs a name whose longest reply it knows; the server takes any
         backend="openai",
         backend_params={**backend, "in_mtok_cost": 1, "out_mtok_cost": 1},
         generation_params={"max_tokens": 256},
@@ -182,7 +188,7 @@ def main() -> int:
     words.add_argument("--count", type=int, required=True)
     words.add_argument("--concurrency", type=int, default=256)
     words.add_argument("--store", default="replies.sqlite")
-    words.add_argument("--told", default="", help="a file that gets the id of every reply that is told of as got")
+    words.add_argument("--told", default="", help="a file that gets the text of every reply that is told of as got")
     words.add_argument("--read-s", type=float, default=600.0)
     words.add_argument("--backoff-s", type=float, default=0.5)
     options = words.parse_args()

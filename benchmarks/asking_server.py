@@ -27,8 +27,10 @@ class Chat(asyncio.Protocol):
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.missing: int | None = None
+        self.closes = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -44,6 +46,7 @@ class Chat(asyncio.Protocol):
         head, end, body = whole.partition(b"\r\n\r\n")
         if not end:
             return
+        self.closes = b"connection: close" in head.lower()
         if CHUNKED.search(head):
             if whole.endswith(b"0\r\n\r\n"):
                 self.parts.clear()
@@ -59,7 +62,12 @@ class Chat(asyncio.Protocol):
 
     def answer(self, body: bytes, delay_s: float) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-        asyncio.get_running_loop().call_later(delay_s, self.transport.write, head + body)  # type: ignore[attr-defined]
+        asyncio.get_running_loop().call_later(delay_s, self.send, head + body)
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+        if self.closes:
+            self.transport.close()
 
 
 async def main() -> None:

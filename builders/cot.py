@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from ferbuild.builders import faces, grounding, keep_rates, measure, nets, sending, training_rows
+from ferbuild.builders import faces, grounding, keep_rates, measure, nets, sending, sight, training_rows
 from ferbuild.builders.asking import Asking
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
@@ -206,6 +206,7 @@ def _asked(
     confirm: Callable[[Estimate], bool] | None,
 ) -> bool:
     """Have the teacher get what it still owes; tell whether it was to be asked."""
+    sight.tell(build.settings.work / faces.FOLDER, build.benchmarks, asking.entry, asking.picture)
     asker = Asker(build, asking, options, jobs)
     if confirm and not confirm(asker.estimate()):
         return False

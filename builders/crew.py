@@ -71,7 +71,8 @@ class Crew:
         if fault:
             self._stop()
             flying = self.pool.in_flight
-            log.warning("stopping: %d replies are in flight and will be stored; Ctrl-C again to leave them", flying)
+            text = "stopping: %d replies are in flight and will be stored; the same command goes on with the rest later. %s"
+            log.warning(text, flying, "Ctrl-C again to leave them")
         try:
             for _ in self.workers:
                 await self.queue.put(None)

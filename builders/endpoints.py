@@ -144,8 +144,11 @@ class Pool:
     async def _wait(self, now: float) -> None:
         loop = asyncio.get_running_loop()
         pauses = [endpoint.free_at - now for endpoint in self.endpoints if endpoint.free_at > now]
-        if pauses and self.alarm is None:
-            self.alarm = loop.call_later(min(pauses) + 0.001, self._rung)
+        due = loop.time() + min(pauses) + 0.001 if pauses else float("inf")
+        if due < (self.alarm.when() if self.alarm else float("inf")):
+            if self.alarm:
+                self.alarm.cancel()
+            self.alarm = loop.call_at(due, self._rung)
         future: asyncio.Future[None] = loop.create_future()
         self.waiters.append(future)
         await future

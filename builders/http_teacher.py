@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from ferbuild.builders.committing import Writer
 from ferbuild.builders.crew import Crew
 from ferbuild.builders.endpoints import Endpoint, Limits, Pool
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.owing import owed
+from ferbuild.builders.owing import LOOKED_UP, Owed, owed
 from ferbuild.builders.pacing import Bucket, Guess, Pace, Purse
+from ferbuild.builders.prices import dollars
 from ferbuild.builders.reaching import held_to, keeps_to_patterns, reach
 from ferbuild.builders.replies import Reply, Request, Watch, chat_body, reply_key
 from ferbuild.builders.teacher import AskOptions, Halt
@@ -67,7 +68,8 @@ class HttpTeacher:
 
     def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
         """Return what is there; with `structured` also of servers that could not be held to a regex."""
-        keys = [[self.key(request, held) for request in requests] for held in {self.options.structured, False}]
+        holds = dict.fromkeys((self.options.structured, False))
+        keys = [[self.key(request, held) for request in requests] for held in holds]
         found = replies.recall(self.store, list(chain(*keys)))
         both = [[found[key] for key in one if key in found] for one in zip(*keys, strict=True)]
         return [max(some, key=lambda reply: reply.outcome != replies.GAVE_UP, default=None) for some in both]
@@ -107,10 +109,12 @@ async def _ask(teacher: HttpTeacher, requests: Iterable[Request], watch: Watch) 
         return None
     async with AsyncExitStack() as stack:
         crew, held = await _hire(teacher, watch, stack)
-        # Looked up again: another process may have stored some before this one took the lock, and where no server
-        # can be held to a regex the keys are others.
-        rest = (request for _, request in chain([first], owing))
-        for key, request in owed(teacher.store, rest, lambda one: teacher.key(one, held), watch):
+        # Looked up again: what was, before this process took the lock, another may have stored.
+        early = [request for _, request in chain([first], islice(owing, LOOKED_UP - 1))]
+        rest: Iterable[Owed] = owing
+        if held != structured:  # no server can be held to a regex: all keys are others
+            rest = owed(teacher.store, (request for _, request in owing), teacher.key, watch)
+        for key, request in chain(owed(teacher.store, early, lambda one: teacher.key(one, held), watch), rest):
             await crew.take(key, request)
             if crew.stopping.is_set():
                 break
@@ -127,11 +131,12 @@ async def _hire(teacher: HttpTeacher, watch: Watch, stack: AsyncExitStack) -> tu
     guess = Guess(entry.sampling)
     pace = Pace(guess, *(Bucket(most) if most else None for most in (options.rpm, options.tpm)))
     purse = Purse(entry, options.budget, guess)
-    structured = False
-    if options.structured:
+    structured = options.structured
+    if structured:
         urls = [url for url, answers in zip(teacher.urls, answering, strict=True) if answers]
-        used = await keeps_to_patterns(session, entry, urls)
-        structured = used is not None
+        structured, used = await keeps_to_patterns(session, entry, urls)
+        purse.spent += sum(dollars(entry, attempt.tokens) or 0.0 for attempt in used)
+        store.put([], used)
     endpoints = [Endpoint(url, limits.concurrency, limits.backoff_s) for url in teacher.urls]
     for endpoint, answers in zip(endpoints, answering, strict=True):
         if not answers:

@@ -12,7 +12,7 @@ import orjson
 
 from ferbuild.builders.chat import Said, read_reply, refusal, served_models
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.replies import Usage
+from ferbuild.builders.replies import Attempt, now
 from ferbuild.manifests.schema import TeacherEntry
 
 log = logging.getLogger(__name__)
@@ -38,24 +38,26 @@ async def reach(session: aiohttp.ClientSession, entry: TeacherEntry, urls: Seque
 
 async def keeps_to_patterns(
     session: aiohttp.ClientSession, entry: TeacherEntry, urls: Sequence[str]
-) -> list[Usage] | None:
-    """Return what it took to see that every server holds a reply to a regex; None where one does not.
+) -> tuple[bool, list[Attempt]]:
+    """Return whether every server holds a reply to a regex, and what it took to see it.
 
     Servers are known to ignore what they do not know, so that only a reply can tell.
     """
-    used = []
+    took: list[Attempt] = []
+    body = orjson.dumps(held_to(WORD, entry.sampling) | {"model": entry.model, "messages": _GREETING})
     for url in urls:
-        body = orjson.dumps(held_to(WORD, entry.sampling) | {"model": entry.model, "messages": _GREETING})
         try:
             async with session.post(f"{url}/chat/completions", data=body, headers=_HEADERS) as response:
                 said = read_reply(await response.read()) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):
             said = None
+        if isinstance(said, Said):
+            usage = orjson.dumps(dict(said.usage)).decode()
+            took.append(Attempt("", entry.name, entry.model, "probe", said.reply.text[:100], usage, 0, url, now()))
         if not isinstance(said, Said) or said.reply.text.strip() != WORD:
             log.warning("%s does not hold replies to a regex: it is asked without one", url)
-            return None
-        used.append(said.reply.usage)
-    return used
+            return False, took
+    return True, took
 
 
 def held_to(pattern: str, sampling: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ MIDDLE = 1.6
 """Pixels of 64: blur of the second look, whose motion still shows at half the size of 48 px."""
 BROAD, BROADER = 16, 4.0
 """Motion is looked for in 16 x 16 places of that many pixels of 64, too: a whole mouth, where noise cancels out."""
-QUIET, LOUD, LOUDEST = 0.002, 12.0, 0.02
+QUIET, LOUD, LOUDEST = 0.002, 9.0, 0.02
 """Second look: share of the worst place's contrast that may differ in a picture without noise; medians allowed besides;
 and the largest median that counts. Fitted at 224 px, where a gaze is all that two pictures may differ in."""
 GLARE = 4.0
@@ -107,14 +107,14 @@ def same(a: Thumbs, b: Thumbs) -> Floats:
 
 def _scores(a: Thumbs, b: Thumbs) -> Floats:
     one, other = a.astype(np.float32), b.astype(np.float32)
-    maps, scores = _first_look(one, other)
+    maps, scores = first_look(one, other)
     again = np.flatnonzero(scores >= AGAIN)
     if len(again):
         scores[again] = weighed(evidence(one[again], other[again], maps[again], scores[again]))
     return scores
 
 
-def _first_look(one: Floats, other: Floats) -> tuple[Maps, Floats]:
+def first_look(one: Floats, other: Floats) -> tuple[Maps, Floats]:
     """Return the maps, and scores that only tell what is worth a second look."""
     maps, close = register(one, other)
     scores = np.zeros(len(one), np.float32)

@@ -29,7 +29,7 @@ def face_sizes(folder: Path, benchmarks: Pairs, policy: Picture) -> Iterator[tup
                 yield source, *shown_size(width, height, policy)
 
 
-def tell(folder: Path, benchmarks: Pairs, policy: Picture, entry: TeacherEntry) -> list[Preflight]:
+def tell(folder: Path, benchmarks: Pairs, entry: TeacherEntry, policy: Picture) -> list[Preflight]:
     """Log what every source's pictures are to the entry's model, and a warning where it sees little; return it."""
     found = preflight(face_sizes(folder, benchmarks, policy), entry)
     for one in found:

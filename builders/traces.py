@@ -93,7 +93,8 @@ def _hinted(table: pa.Table, rows: Rows, chosen: Sequence[Chosen], asking: Askin
 
 def strict(judge: Judge) -> Judge:
     """Return a judge that also sees to it that no text tells of the hint, whatever the recipe checks."""
-    return judge._replace(checks=[*judge.checks, *bind.bind(trace, ["answered", {"leaks": {"widely": True}}, "agrees"])])
+    more = bind.bind(trace, ["answered", {"leaks": {"widely": True}}, "agrees"])
+    return judge._replace(checks=[*judge.checks, *more])
 
 
 def _passes(row: Mapping[str, Any], reply: Reply, judge: Judge, asking: Asking) -> bool:

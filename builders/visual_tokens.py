@@ -94,7 +94,7 @@ def _advice(seen: Spread, image: ImageTokens, kind: str) -> str:
     side = math.isqrt(least)
     text = (
         f"half of the faces become {seen.median} visual tokens or fewer: enlarge them for the teacher and the training"
-        f" alike (recipe: `picture: {{align: similarity, side: {side}}}`)"
+        f" alike (recipe: `picture: {{enlarge_to: {side}}}`)"
     )
     edges = f'{{"size": {{"shortest_edge": {least}, "longest_edge": {image.max_pixels}}}}}'
     where = {"http": "--mm-processor-kwargs of `vllm serve`", "vllm": "engine.mm_processor_kwargs"}.get(kind)

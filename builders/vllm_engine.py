@@ -1,6 +1,6 @@
 """vLLM's engine as the teacher in process uses it: the entry's words turned into vLLM's own, and its replies back.
 
-Written against vLLM 0.22 to 0.33: `LLM.chat(messages, sampling_params, use_tqdm, chat_template_kwargs,
+By the signatures of vLLM 0.22 to 0.32: `LLM.chat(messages, sampling_params, use_tqdm, chat_template_kwargs,
 mm_processor_kwargs)`, `SamplingParams.from_optional`, `StructuredOutputsParams`.
 """
 

@@ -21,7 +21,10 @@ from ferbuild.builders.distances import ABOUT
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.pairs import PAIRS
+from ferbuild.builders.prices import dollars
 from ferbuild.builders.reasons import STAGES
+from ferbuild.builders.replies import Usage
+from ferbuild.builders.visual_tokens import visual_tokens
 from ferbuild.manifests import load
 from ferbuild.manifests.calibration import Judge, Score
 from ferbuild.manifests.schema import Source
@@ -155,12 +158,32 @@ def _right(score: Score) -> str:
     return f"{score.precision:.1%}" if score.judged else "–"
 
 
+ROWS, SIDE = 360_000, 224
+QUESTION, WRITTEN = 190, 250
+"""Tokens of the question, choices included, and of a reply: round numbers, said beside the table."""
+
+
+def costs() -> str:
+    """Return what ROWS rationales cost with each entry that has prices, at SIDE pixels."""
+    rows = []
+    for name in load.entries("teachers.yaml"):
+        entry = load.load_teacher(name)
+        seen = visual_tokens(SIDE, SIDE, entry.image) if entry.image else 0
+        usage = Usage(ROWS * (QUESTION + seen), ROWS * WRITTEN)
+        paid = dollars(entry, usage)
+        if not entry.baseline:
+            cells = [f"{tokens / 1e6:,.0f} M" for tokens in usage]
+            rows.append([f"`{name}`", str(seen), *cells, "your own machines" if paid is None else f"${paid:,.0f}"])
+    return _table(["entry", "visual tokens a face", "tokens read", "tokens written", "US dollars"], rows)
+
+
 REGIONS = {
     "README.md": {"commands": commands, "sources": sources},
     "docs/columns.md": {"columns": columns, "measures": measured},
     "docs/drops.md": {"drops": drops},
     "docs/calibration.md": {"calibration": calibration, "auc": auc},
     "docs/grounding.md": {"trial": trial},
+    "docs/teachers.md": {"costs": costs},
 }
 
 

@@ -22,6 +22,7 @@ from aiohttp import web
 class Batches:
     def __init__(self, options):
         self.options = options
+        self.inputs = {}
         self.files, self.batches, self.number, self.failing = {}, {}, 0, options.failing
         self.steps = Counter()
         self.log = os.open(options.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY) if options.log else None
@@ -99,13 +100,14 @@ class Batches:
     async def create(self, request):
         said = orjson.loads(await request.read())
         self.note("creating", said["input_file_id"])
-        await self.hold("creating")
         lines = [orjson.loads(line) for line in self.files[said["input_file_id"]][1].splitlines()]
+        await self.hold("creating")
         batch = {"id": self.name("batch"), "object": "batch", "status": "validating", "created_at": int(time.time())}
         batch |= {"endpoint": said["endpoint"], "completion_window": said["completion_window"]}
         batch |= {"input_file_id": said["input_file_id"], "metadata": said["metadata"], "began": time.monotonic()}
         batch |= {"request_counts": {"total": len(lines), "completed": 0, "failed": 0}}
         self.note("created", batch["id"], len(lines))
+        self.inputs[batch["id"]] = lines
         if fault := self.fault(lines):
             batch |= {"status": "failed", "errors": {"object": "list", "data": [fault]}}
         else:
@@ -155,9 +157,8 @@ class Batches:
         batch["status"] = "in_progress"
         if age < self.options.takes_s:
             return
-        lines = [orjson.loads(line) for line in self.files[batch["input_file_id"]][1].splitlines()]
         good, bad = [], []
-        for at, line in enumerate(lines):
+        for at, line in enumerate(self.inputs[batch["id"]]):
             self.answer(at, line, good, bad)
         batch["request_counts"] |= {"completed": len(good), "failed": len(bad)}
         batch["status"] = self.options.ends

@@ -1,5 +1,6 @@
 """What becomes of an asking when servers fail: every request ends in an outcome, and no server is run over."""
 
+import asyncio
 import random
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections import Counter
 import pytest
 from asked import CHOICES, HERE, Told, attempts, ignore, outcomes, request, served, stored_keys, stub, teacher, two
 
-from ferbuild.builders.endpoints import SICK, Endpoint, Limits
+from ferbuild.builders.endpoints import SICK, Endpoint, Limits, Pool
 from ferbuild.builders.errands import FORM_SEEN, HOPELESS, LOOKED_BACK, Tally
 from ferbuild.builders.errors import FerError
 from ferbuild.filters import answer
@@ -204,6 +205,36 @@ def test_many_faults_in_a_row_are_the_servers():
     assert one.pauses == 0
     one.failed(time.monotonic())
     assert one.pauses == 1 and one.free_at > 0
+
+
+def test_a_short_pause_is_not_slept_through_behind_a_long_one():
+    async def run():
+        far, near = Endpoint("far", 1), Endpoint("near", 1)
+        pool = Pool([far, near])
+        far.pause(time.monotonic(), 60.0)
+        assert await pool.take() is near
+        waiter = asyncio.create_task(pool.take())
+        await asyncio.sleep(0.01)  # it waits for the far one, or for the place at the near one
+        near.pause(time.monotonic(), 0.1)
+        pool.give_back(near)
+        assert await asyncio.wait_for(waiter, 5) is near
+
+    asyncio.run(run())
+
+
+def test_places_go_to_the_server_with_least_in_flight_and_rather_not_to_the_one_that_failed():
+    async def run():
+        one, other = Endpoint("one", 3), Endpoint("other", 3)
+        pool = Pool([one, other])
+        taken = [(await pool.take()).url for _ in range(4)]
+        assert taken == ["one", "other", "one", "other"]
+        assert (await pool.take(avoid=one)).url == "other"
+        waiting = [asyncio.create_task(pool.take()) for _ in range(3)]
+        await asyncio.sleep(0)
+        pool.stop()
+        assert (await asyncio.gather(*waiting))[1:] == [None, None], "one place was left"
+
+    asyncio.run(run())
 
 
 # --- killed

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from asked import CHOICES, Told, entry, ignore, outcomes, request, served, stored_keys, stub, teacher
+from asked import CHOICES, Told, attempts, entry, ignore, outcomes, request, served, stored_keys, stub, teacher
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,6 +133,7 @@ def test_a_regex_is_sent_where_the_server_keeps_to_it(tmp_path):
         made = teacher(port, store, options=AskOptions(structured=True))
         made.ask(asked, ignore)
         assert {made.key(one, True) for one in asked} == stored_keys(store)
+        assert attempts(store) == {"probe": 1}
         assert [reply.outcome for reply in made.recall(asked)] == ["ok"] * 5
         assert teacher(port, store).recall(asked) == [None] * 5, "the regex is part of the key"
 

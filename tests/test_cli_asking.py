@@ -163,13 +163,13 @@ def labels(work: Path) -> dict[str, str]:
 def test_cot_tells_how_every_label_fares_and_stops_at_a_budget(demo, run, tmp_path, priced, faces):
     (tmp_path / "noise").write_text(json.dumps(labels(tmp_path / "work")))
     log, total, env = tmp_path / "log", demo.stage("rlvr")["kept"], {"STUB_KEY": SECRET}
-    noisy = ("--noise", str(tmp_path / "noise"), "--right", "fear=0,happiness=1", "--key", SECRET)
+    noisy = ("--noise", str(tmp_path / "noise"), "--right", "fear=0,happiness=1,happy=1", "--key", SECRET)
     with stub(log, *noisy) as url:
         words = ("cot", *faces, "--teacher", priced, "--endpoint", url, "--json")
         poor = run(*words, "--budget", 0.02, env=env)  # 200 millionths a reply: 100 of them
         assert (poor.code, poor.json["complete"]) == (1, False), poor.err
         assert answered(log) <= 100 and poor.json["asked"][0]["cost"] == pytest.approx(answered(log) * 200e-6)
-        assert "budget" in poor.err
+        assert "budget" in poor.err and " faces of 48 pixels a side, visual tokens unknown" in poor.err
         ran = run(*words, "--estimate", "--yes", env=env)
     asked, found = ran.json["asked"][-1], ran.json["estimate"]
     assert (answered(log), asked["got"] + asked["stored"]) == (total, total)
@@ -262,7 +262,7 @@ def test_a_teacher_that_is_not_there_is_named(run):
 
 
 @pytest.mark.network
-def test_one_teacher_is_told_in_full_with_what_it_sees_of_the_faces(demo):
+def test_one_teacher_is_told_in_full_with_what_it_sees_of_the_faces(demo, tmp_path):
     ran = fer_build("teachers", "qwen7b", "--config", demo.config, "--json", cwd=demo.home)
     seen = {one["source"]: one for one in ran.json["preflight"]}
     assert seen["ferplus"]["pixels"] == {"median": 48, "least": 48, "most": 48}
@@ -270,6 +270,10 @@ def test_one_teacher_is_told_in_full_with_what_it_sees_of_the_faces(demo):
     assert sum(one["pictures"] for one in seen.values()) == demo.stage("rlvr")["kept"], "training faces alone"
     ran = fer_build("teachers", "qwen7b", "--config", demo.config, cwd=demo.home)
     assert "vllm serve Qwen/Qwen2.5-VL-7B-Instruct" in ran.out and "4 visual tokens" in ran.out
+    (tmp_path / "big.yaml").write_text("name: big\npicture: {enlarge_to: 224}\n")
+    (tmp_path / "fer-build.yaml").write_text(json.dumps({"recipe": "big.yaml", "work": str(demo.work)}))
+    seen = {one["source"]: one for one in fer_build("teachers", "qwen7b", "--json", cwd=tmp_path).json["preflight"]}
+    assert (seen["ferplus"]["tokens"]["median"], seen["ferplus"]["warning"]) == (64, ""), "as the recipe has it shown"
     assert "preflight" not in fer_build("teachers", "--config", demo.config, "--json", cwd=demo.home).json
 
 

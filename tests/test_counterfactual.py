@@ -24,7 +24,7 @@ from ferbuild.builders.faithfulness import Faithfulness, Said, Share, score, tal
 from ferbuild.builders.http_teacher import HttpTeacher
 from ferbuild.builders.mark import Report, read_mark
 from ferbuild.builders.replies import Record, Reply
-from ferbuild.builders.teacher import open_teacher
+from ferbuild.builders.teacher import AskOptions, open_teacher
 from ferbuild.filters.claims import Claim, read_claims
 from ferbuild.filters.units import judge_truth
 from ferbuild.manifests.calibration import Band, Cutoff, Judge
@@ -339,7 +339,7 @@ def answered(log: Path) -> int:
 def ask(work: Path, url: str, **wanted: Any) -> tuple[Report, Faithfulness | None]:
     """Run the stage with a served model, as the command does."""
     build = Build(read_settings(work=work, required=False))
-    report = counterfactual.run(build, teacher="qwen7b", size=48, endpoints=[url], **wanted)
+    report = counterfactual.run(build, teacher="qwen7b", size=48, options=AskOptions((url,)), **wanted)
     return report, faithfulness.report(report.out)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferbuild.builders import cells, groups, hashing, near, probing, same
+from ferbuild.builders import cells, groups, hashing, near, overlay, probing, same
 from ferbuild.builders.render.draw import draw, draw_at
 from ferbuild.builders.render.head import load_head
 from ferbuild.builders.render.picture import render
@@ -157,6 +157,37 @@ def test_one_person_with_another_expression_is_not(unit):
     thumbs = [np.array([same.thumbnail(pair[at]) for pair in pairs]) for at in (0, 1)]
     assert (same.same(*thumbs) < same.SAME_FROM).all()
     assert (same.same(thumbs[0], thumbs[0]) > 0.9).all()
+
+
+@pytest.mark.parametrize("unit", ["AU12", "AU26"])
+def test_strong_coding_of_a_small_picture_does_not_hide_an_expression(unit):
+    head, scene = load_head(), with_unit(draw(draw_at(5, 2), band="frontal"), unit, 0.0)
+    one, other = (resized(render(head, s, width=96, height=96).rgb, 48) for s in (scene, with_unit(scene, unit, 0.9)))
+    thumbs = [np.array([same.thumbnail(x)]) for x in (one, jpeg(other, 30), jpeg(one, 60))]
+    assert same.same(thumbs[0], thumbs[1])[0] < same.SAME_FROM <= same.same(thumbs[0], thumbs[2])[0]
+
+
+def test_a_copy_with_a_clipped_colour_is_the_same():
+    pictures = [np.clip(new_crop(photo(n), *CROP) * (1.2, 1.0, 0.9), 0, 255).astype(np.uint8) for n in range(6)]
+    bright = [jpeg(np.clip(x * 1.2, 0, 255).astype(np.uint8), 90) for x in pictures]
+    assert all((x == 255).mean() > 0.005 for x in bright)
+    one, other = (np.array([same.thumbnail(x) for x in some]) for some in (pictures, bright))
+    assert (same.same(one, other) >= same.SAME_FROM).all()
+
+
+def test_what_moved_is_told_from_noise_of_the_same_strength():
+    side, seen = same.SIDE, np.ones((2, same.SIDE, same.SIDE), np.float32)
+    still = cv2.GaussianBlur(same.thumbnail(photo(1)).astype(np.float32), (0, 0), 1.6)
+    part = np.zeros((side, side), np.float32)
+    part[24:40, 24:40] = 1
+    change = (np.roll(still, 1, axis=1) - still) * part
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(side, side)).astype(np.float32), (0, 0), 1.6) * part
+    noise *= np.sqrt((change**2).sum() / (noise**2).sum())
+    grid = overlay.blurring(side, same.BROAD, same.BROADER)
+    (found,) = overlay.moved(np.stack([still + change, still + noise]), np.stack([still] * 2), seen, [grid], same.SEEN)
+    assert found[0] > 3 * found[1] > 0
+    (nothing,) = overlay.moved(np.stack([still] * 2), np.stack([still] * 2), seen, [grid], same.SEEN)
+    assert (nothing == 0).all()
 
 
 def test_pairs_do_not_depend_on_the_others_in_their_batch():

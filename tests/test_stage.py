@@ -183,7 +183,8 @@ def test_the_key_is_what_the_rows_depend_on(change, same):
 def test_stage_json_names_no_path_time_or_worker(tmp_path):
     stage.run(plan(tmp_path / "faces"), jobs(2), work, card=card)
     mark = json.loads((tmp_path / "faces" / "stage.json").read_text())
-    assert set(mark) == {"stage", "in", "kept", "dropped", "splits", "out", "complete", "key", "flags", "findings"}
+    counts = {"in", "kept", "dropped", "splits", "findings", "tables"}
+    assert set(mark) == {"stage", "out", "complete", "key", "flags", *counts}
     assert mark["out"] == "faces"
 
 

@@ -87,7 +87,7 @@ def test_the_advice_is_what_its_server_takes():
     rows = [("ferplus", 48, 48)]
     assert "engine.mm_processor_kwargs" in preflight(rows, entry(kind="vllm"))[0].warning
     third = preflight(rows, entry(PATCHES))[0].warning
-    assert "picture: {align: similarity, side: 256}" in third and "mm_processor" not in third
+    assert "picture: {enlarge_to: 256}" in third and "mm_processor" not in third
 
 
 @pytest.mark.parametrize("name", ["qwen72b", "qwen7b", "qwen7b-local", "qwen38"])

@@ -78,8 +78,6 @@ def file_values(path: Path, stage: Stage) -> dict[str, Any]:
         known = sorted(file.stem for file in CONFIGS.glob("*-*.yaml"))
         raise FerError(path, "not found", did_you_mean(path.stem, known) + f", in {CONFIGS}")
     found = read_yaml(path)
-    if not isinstance(found, Mapping):
-        raise FerError(path, "is no mapping of names to values", "one `name: value` a line")
     sections = {name: found.get(name) or {} for name in STAGES}
     for name, section in sections.items():
         if not isinstance(section, Mapping):
@@ -125,6 +123,8 @@ def explained(err: Exception, config: Path | None) -> FerError:
             f"with {batch} it may be {', '.join(map(str, fitting)) or 'nothing'}"
         )
         return FerError("num_generations", f"{rollouts} does not divide the {batch} completions of a step", hint)
+    if isinstance(err, ImportError) and "deepspeed" in text:
+        return FerError("deepspeed", "needs the package deepspeed", "pip install deepspeed; or leave the key out")
     return FerError(config or "options", text, "change it in the file, or by a flag")
 
 

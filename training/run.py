@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -113,8 +113,7 @@ def work_folder() -> Path | None:
     file = Path("fer-build.yaml")
     if not file.exists():
         return None
-    found = read_yaml(file)
-    name = found.get("work", "fer-data") if isinstance(found, Mapping) else "fer-data"
+    name = read_yaml(file).get("work", "fer-data")
     return file.resolve().parent / Path(str(name)).expanduser()
 
 

@@ -108,11 +108,12 @@ def steps_of(chosen: Chosen, rows: int) -> int:
 def rewards_of(chosen: Chosen) -> list[Callable[..., Any]]:
     """Return the reward functions that are named; FerError where there is none, or their weights do not fit."""
     names: Sequence[str] = chosen.ours.reward_funcs
+    found = [_reward(name, chosen.ours.length_words) for name in names]
     weights = chosen.args.reward_weights
     if weights is not None and len(weights) != len(names):
         problem = f"{len(weights)} weights for {len(names)} rewards ({', '.join(names)})"
         raise FerError("reward_weights", problem, "name one a reward, in their order")
-    return [_reward(name, chosen.ours.length_words) for name in names]
+    return found
 
 
 def _reward(name: str, words: Sequence[int]) -> Callable[..., Any]:

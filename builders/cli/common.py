@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ from rich.text import Text
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.engines import Name
-from ferbuild.builders.mark import Report
+from ferbuild.builders.mark import Report, Rows
 from ferbuild.builders.reasons import FAULTS
 from ferbuild.builders.stage import only_one
 
@@ -264,9 +265,22 @@ def show(report: Report) -> None:
     for reason, rows in sorted(report.dropped.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"         {rows:>7,}  {reason}")
     for finding, rows in report.findings.items():
-        click.echo(f"         {rows:>7,}  {finding}, kept: a benchmark is never thinned")
+        why = "it has no measures" if report.stage == "measure" else "a benchmark is never thinned"
+        click.echo(f"         {rows:>7,}  {finding}, kept: {why}")
+    if rates := report.tables.get("keep rate"):
+        click.echo(f"         kept of each label: {_kept(rates)}")
     if not report.complete:
-        click.echo("         the teacher gave up on some rows: run again to ask for them")
+        click.echo("         some rows were not answered: run again to ask for them")
+
+
+def _kept(rates: Rows) -> str:
+    """Return the keep rate of every label, the least first; its sources and picture sizes are in the README."""
+    faces, kept = Counter[str](), Counter[str]()
+    for row in rates:
+        faces[row["canonical"]] += row["in"]
+        kept[row["canonical"]] += row["kept"]
+    least = sorted(faces, key=lambda label: (kept[label] / faces[label], label))
+    return ", ".join(f"{label} {kept[label] / faces[label]:.0%}" for label in least)
 
 
 def _next_step(report: Report) -> None:
