@@ -54,10 +54,10 @@ def draw_face(label: str, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
     """Return a drawn face, SIDE x SIDE x 3 in BGR."""
     size = SIDE * _FINE
     picture = _texture(rng, size)
-    skin = rng.uniform((60, 90, 130), (190, 215, 250))
-    dark = skin * rng.uniform(0.15, 0.4)
-    x, y = (size / 2 + rng.uniform(-0.05, 0.05, 2) * size).tolist()
-    radius = size * rng.uniform(0.36, 0.44)
+    skin = rng.uniform((110, 130, 160), (200, 215, 250))
+    dark = skin * rng.uniform(0.05, 0.25)
+    x, y = (size / 2 + rng.uniform(-0.03, 0.03, 2) * size).tolist()
+    radius = size * rng.uniform(0.42, 0.47)
     _ellipse(picture, (x, y), (radius * rng.uniform(0.8, 0.95), radius), skin)
     lift = {"surprise": -0.16, "anger": 0.08}.get(label, 0.0) * radius
     slant = 0.16 * radius if label == "anger" else -0.04 * radius
@@ -66,7 +66,7 @@ def draw_face(label: str, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
         _ellipse(picture, eye, (0.11 * radius, (0.15 if label == "surprise" else 0.09) * radius), dark)
         brow = y - 0.46 * radius + lift
         inner, outer = (x + side * 0.16 * radius, brow + slant), (x + side * 0.6 * radius, brow - slant)
-        cv2.line(picture, _point(inner), _point(outer), dark.tolist(), round(0.09 * radius), cv2.LINE_AA)
+        cv2.line(picture, _point(inner), _point(outer), dark.tolist(), round(0.13 * radius), cv2.LINE_AA)
     _mouth(picture, label, (x, y + 0.45 * radius), radius, dark)
     noise = rng.normal(0, 6, picture.shape)
     light = rng.uniform(0.8, 1.15)
@@ -75,9 +75,9 @@ def draw_face(label: str, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
 
 
 def _mouth(picture: Any, label: str, at: tuple[float, float], radius: float, dark: Any) -> None:
-    thick = round(0.1 * radius)
+    thick = round(0.15 * radius)
     if label == "surprise":
-        _ellipse(picture, at, (0.2 * radius, 0.28 * radius), dark)
+        _ellipse(picture, at, (0.24 * radius, 0.32 * radius), dark)
     elif label == "anger":
         cv2.line(
             picture,
@@ -98,7 +98,7 @@ def _texture(rng: np.random.Generator, size: int) -> np.ndarray[Any, np.dtype[np
     """Return blobs of two random colours."""
     coarse = rng.uniform(0, 1, (rng.integers(4, 12),) * 2).astype(np.float32)
     blend = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)[..., None].clip(0, 1)
-    one, other = rng.uniform(20, 235, (2, 3))
+    one, other = rng.uniform(20, 160, (2, 3))
     return np.ascontiguousarray(blend * one + (1 - blend) * other)
 
 

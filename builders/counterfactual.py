@@ -26,6 +26,7 @@ from ferbuild.builders.nets import Nets
 from ferbuild.builders.pairs import COUNT, PAIRS, SIZE
 from ferbuild.builders.questions import Question, question_among
 from ferbuild.builders.record import CANONICAL, CLAIMS, MESSAGES, Batch, Row, drop, drops_table
+from ferbuild.builders.samples import is_reply, why_absent
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Job, Plan
 from ferbuild.builders.teacher import AskOptions, Reply, Request, Teacher, open_teacher
@@ -38,7 +39,7 @@ from ferbuild.manifests.schema import TeacherEntry
 
 log = getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 FOLDER = "counterfactual"
 AS_USUAL = AskOptions()
 ABOUT = (
@@ -199,7 +200,7 @@ def score_batch(piece: Slice, *, asking: Asking) -> Batch:
     kept, drops, unanswered = [], [], 0
     for row, one, other in zip(rows, replies[::2], replies[1::2], strict=True):
         fault = _fault(one, asking) or _fault(other, asking)
-        unanswered += any(reply is None or reply.outcome == "gave up" for reply in (one, other))
+        unanswered += not (is_reply(one) and is_reply(other))
         if fault:
             drops.append(drop({**row, "source": FOLDER, "split": piece.split}, *fault))
         elif one and other:
@@ -210,8 +211,8 @@ def score_batch(piece: Slice, *, asking: Asking) -> Batch:
 
 def _fault(reply: Reply | None, asking: Asking) -> tuple[str, str] | None:
     """Return why a reply cannot be compared, and its text; None where it can."""
-    if reply is None or reply.outcome == "gave up":
-        return "teacher gave up", "the next run asks again"
+    if reply is None or not is_reply(reply):
+        return why_absent(reply)
     seen = {"reply": reply.text, "finish": reply.finish, "choices": asking.question.choices}
     if reason := trace.answered(seen):
         return reason, reply.text

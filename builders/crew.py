@@ -71,8 +71,8 @@ class Crew:
         if fault:
             self._stop()
             flying = self.pool.in_flight
-            text = "stopping: %d replies are in flight and will be stored; the same command goes on with the rest later. %s"
-            log.warning(text, flying, "Ctrl-C again to leave them")
+            log.warning("stopping: %d replies are in flight and will be stored; Ctrl-C again to leave them", flying)
+            log.warning("the same command goes on with what is missing then")
         try:
             for _ in self.workers:
                 await self.queue.put(None)

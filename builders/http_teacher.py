@@ -27,7 +27,7 @@ from ferbuild.builders.owing import LOOKED_UP, Owed, owed
 from ferbuild.builders.pacing import Bucket, Guess, Pace, Purse
 from ferbuild.builders.prices import dollars
 from ferbuild.builders.reaching import held_to, keeps_to_patterns, reach
-from ferbuild.builders.replies import Reply, Request, Watch, chat_body, reply_key
+from ferbuild.builders.replies import Reply, Request, Watch, chat_body, count_tokens, reply_key
 from ferbuild.builders.teacher import AskOptions, Halt
 from ferbuild.manifests.schema import TeacherEntry
 
@@ -135,7 +135,7 @@ async def _hire(teacher: HttpTeacher, watch: Watch, stack: AsyncExitStack) -> tu
     if structured:
         urls = [url for url, answers in zip(teacher.urls, answering, strict=True) if answers]
         structured, used = await keeps_to_patterns(session, entry, urls)
-        purse.spent += sum(dollars(entry, attempt.tokens) or 0.0 for attempt in used)
+        purse.spent += sum(dollars(entry, count_tokens(orjson.loads(one.usage))) or 0.0 for one in used)
         store.put([], used)
     endpoints = [Endpoint(url, limits.concurrency, limits.backoff_s) for url in teacher.urls]
     for endpoint, answers in zip(endpoints, answering, strict=True):

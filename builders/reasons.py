@@ -92,8 +92,8 @@ COMPARED: Mapping[str, str] = {
     **{
         reason: TRACES[reason]
         for reason in (
-            "teacher gave up", "not asked", "empty", "no answer", "truncated", "refused", "malformed tags", "several answers",
-            "not a candidate",
+            "teacher gave up", "not asked", "empty", "no answer", "truncated", "refused", "malformed tags",
+            "several answers", "not a candidate",
         )
     },
 }  # fmt: skip

@@ -138,10 +138,6 @@ class Attempt(NamedTuple):
     endpoint: str
     at: str
 
-    @property
-    def tokens(self) -> Usage:
-        return count_tokens(orjson.loads(self.usage))
-
 
 class Sent(NamedTuple):
     """Pictures of a source that the user answers for sending to a host."""

@@ -106,6 +106,7 @@ class Asker:
 
     def estimate(self) -> Estimate:
         """Ask a handful, and return what all would take; of a quota, were every face asked as often as it may be."""
+        self.build.began("estimate")
         total, teacher = self.rows * self.asking.samples, self.teacher()
         stored = estimate.count_stored(teacher, self._first_round())
         found = estimate.pilot(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ferbuild.builders.replies import GAVE_UP, Reply
 from ferbuild.filters import answer
-from ferbuild.filters.bind import Named, failing
+from ferbuild.filters.bind import Named, failing, first_failing
 from ferbuild.manifests.recipe import Consistency
 
 DISAGREES = "agreement too low"
@@ -64,8 +64,7 @@ class Judge(NamedTuple):
         owed = len(came) < len(replies)
         votes = count(came, choices)
         if not came:
-            fault = ("teacher gave up", "the next run asks again") if any(replies) else ("not asked", "")
-            return Chosen(None, fault, votes, owed)
+            return Chosen(None, why_absent(next(filter(None, replies), None)), votes, owed)
         best, faults = min((self._judged(row, reply, choices) for reply in came), key=lambda one: _rank(row, *one))
         if faults:
             return Chosen(None, (faults[0], best.text), votes, owed)
@@ -75,11 +74,15 @@ class Judge(NamedTuple):
 
     def keeps(self, row: Mapping[str, Any], reply: Reply, choices: Sequence[str]) -> bool:
         """Tell whether a reply alone would keep its face."""
-        return not self._judged(row, reply, choices)[1]
+        return first_failing(self.checks, _seen(row, reply, choices)) is None
 
     def _judged(self, row: Mapping[str, Any], reply: Reply, choices: Sequence[str]) -> tuple[Reply, list[str]]:
-        seen = {**row, "reply": reply.text, "finish": reply.finish, "choices": choices}
-        return reply, [failure.reason for failure in failing(self.checks, seen)]
+        return reply, [failure.reason for failure in failing(self.checks, _seen(row, reply, choices))]
+
+
+def _seen(row: Mapping[str, Any], reply: Reply, choices: Sequence[str]) -> dict[str, Any]:
+    """Return what a check is shown."""
+    return {**row, "reply": reply.text, "finish": reply.finish, "choices": choices}
 
 
 def _rank(row: Mapping[str, Any], reply: Reply, faults: Sequence[str]) -> tuple[bool, int, int]:
@@ -89,6 +92,11 @@ def _rank(row: Mapping[str, Any], reply: Reply, faults: Sequence[str]) -> tuple[
 def is_reply(reply: Reply | None) -> bool:
     """Tell whether a reply came; one that was given up is asked for again."""
     return reply is not None and reply.outcome != GAVE_UP
+
+
+def why_absent(reply: Reply | None) -> tuple[str, str]:
+    """Return the drop reason and detail of a face without a reply: it was given up, or never asked for (None)."""
+    return ("teacher gave up", "the next run asks again") if reply else ("not asked", "the next run goes on there")
 
 
 def count(replies: Sequence[Reply | None], choices: Sequence[str]) -> Votes:

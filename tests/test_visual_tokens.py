@@ -72,7 +72,7 @@ def test_preflight_counts_every_source_and_warns_where_the_model_sees_little():
     small, large = preflight(iter(rows), entry())
     assert small[:4] == ("ferplus", 6, Spread(48, 48, 100), Spread(4, 4, 16))
     assert small.warning.startswith("half of the faces become 4 visual tokens or fewer: enlarge them")
-    assert "side: 224" in small.warning and '"shortest_edge": 50176' in small.warning
+    assert "enlarge_to: 224}" in small.warning and '"shortest_edge": 50176' in small.warning
     assert large == ("rafdb", 3, Spread(100, 100, 224), Spread(16, 16, 64), "")
     assert preflight([], entry()) == []
 
