@@ -33,7 +33,7 @@ from ferbuild.filters.answer import read
 from ferbuild.training import options, stages
 from ferbuild.training.tiny import write_tiny_model
 
-TRAIN, TEST, TRUTH = 240, 96, 0.67
+TRAIN, TEST, TRUTH = 480, 100, 0.67
 CONFIG = options.CONFIGS / "tiny-cpu.yaml"
 log = logging.getLogger(__name__)
 
@@ -43,24 +43,23 @@ def paid_alike(completions: Sequence[Any], **columns: Any) -> list[float]:
     return [1.0] * len(completions)
 
 
-def prove(home: Path, *, sft_steps: int | None = None, grpo_steps: int | None = None) -> dict[str, Any]:
+def prove(home: Path, *, control_steps: int = 60) -> dict[str, Any]:
     """Train in `home` and return the curves: loss, accuracy reward and held-out accuracy of every run."""
     work = build_datasets(home, train=TRAIN, test=TEST, truth=TRUTH)
     held_out = datasets.load_from_disk(str(work / "ferbench"))["rafdb"]
     tiny = tiny_model(home / "tiny", work)
     shuffled = shuffle_pictures(work / "rlvr", home / "shuffled")
-    steps = ["--max_steps", str(sft_steps)] if sft_steps else []
-    warm = run("sft", home / "sft", ["--data", str(work), "--model", str(tiny), *steps])
-    steps = ["--max_steps", str(grpo_steps)] if grpo_steps else []
+    warm = run("sft", home / "sft", ["--data", str(work), "--model", str(tiny)])
     found = {"sft": {"curve": curve(home / "sft", "loss"), "held_out": accuracy_on(held_out, warm)}}
+    control = ["--max_steps", str(control_steps)]
     constant = ["--reward_funcs", f"{__name__}.paid_alike", "accuracy", "--reward_weights", "1.0", "0.0"]
     for name, data, words in (
         ("grpo", work, []),
-        ("constant reward", work, constant),
-        ("shuffled pictures", shuffled, []),
+        ("constant reward", work, [*control, *constant]),
+        ("shuffled pictures", shuffled, control),
     ):
         out = home / name.replace(" ", "-")
-        model = run("grpo", out, ["--data", str(data), "--model", str(warm), *steps, *words])
+        model = run("grpo", out, ["--data", str(data), "--model", str(warm), *words])
         found[name] = {"curve": curve(out, "rewards/accuracy/mean"), "held_out": accuracy_on(held_out, model)}
     return found
 
@@ -140,14 +139,12 @@ def plot(found: dict[str, Any], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("train-demo"))
-    parser.add_argument("--sft-steps", type=int)
-    parser.add_argument("--grpo-steps", type=int)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if chosen.out.exists() and any(chosen.out.iterdir()):
         parser.error(f"{chosen.out} is not empty: name another --out")
     started = time.monotonic()
-    found = prove(chosen.out, sft_steps=chosen.sft_steps, grpo_steps=chosen.grpo_steps)
+    found = prove(chosen.out)
     (chosen.out / "curves.json").write_text(json.dumps(found, indent=2))
     plot(found, chosen.out / "curves.png")
     for name, one in found.items():

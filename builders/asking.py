@@ -19,7 +19,7 @@ from ferbuild.builders.replies import Request
 from ferbuild.builders.samples import Judge
 from ferbuild.builders.shown import shown
 from ferbuild.builders.styles import Style
-from ferbuild.builders.teacher import Teacher, open_teacher
+from ferbuild.builders.teacher import AskOptions, Teacher, open_teacher
 from ferbuild.builders.training_rows import Pairs
 from ferbuild.filters import bind, trace
 from ferbuild.manifests.load import load_calibration
@@ -57,6 +57,8 @@ class Asking(NamedTuple):
     """What was measured is told to the teacher."""
     hints: bool = False
     """Faces that it got wrong are asked about again, with the label."""
+    structured: bool = False
+    """Replies are held to a regex where the server can; see `AskOptions`."""
 
     @property
     def judge(self) -> Judge:
@@ -64,7 +66,8 @@ class Asking(NamedTuple):
 
     def open(self) -> Teacher:
         """Return the teacher, to recall what it said."""
-        return open_teacher(self.entry, store=self.store, calibration=self.calibration)
+        options = AskOptions(structured=self.structured)
+        return open_teacher(self.entry, store=self.store, options=options, calibration=self.calibration)
 
 
 def requests(table: pa.Table, split: str, asking: Asking, *, sample: int | None = None) -> Iterator[Request]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from ferbuild.builders import faces, grounding, keep_rates, measure, nets, sending, sight, training_rows
+from ferbuild.builders.arms import Arm, Flags, arm_of
 from ferbuild.builders.asking import Asking
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
@@ -21,10 +22,10 @@ from ferbuild.builders.grounding import Grounds
 from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import as_options, questions
 from ferbuild.builders.record import COT
-from ferbuild.builders.rounds import MOST_TRIES, Asker, Quota, quota_of
+from ferbuild.builders.rounds import Asker
 from ferbuild.builders.shown import enlarged
 from ferbuild.builders.stage import Job, Plan
-from ferbuild.builders.styles import SUFFIX, Style, style_of
+from ferbuild.builders.styles import SUFFIX
 from ferbuild.builders.teacher import AskOptions, open_teacher
 from ferbuild.builders.traces import trace_batch
 from ferbuild.filters import bind, trace
@@ -45,57 +46,6 @@ BASELINE = (
 PLAIN = AskOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """What the command line may ask of the stage; every part of it makes another dataset."""
-
-    samples: int = 1
-    style: Style = "think"
-    quota: Quota | None = None
-    evidence: bool = False
-    hints: bool = False
-
-    @property
-    def folder(self) -> str:
-        return FOLDER if self.style == "think" else f"{FOLDER}-{self.style}"
-
-
-class Flags(TypedDict, total=False):
-    """The same as flags of the command, or as text, which a mark holds."""
-
-    samples: int | str
-    style: str
-    quota: str
-    evidence: bool | str
-    hint_failures: bool | str
-
-
-def arm_of(
-    build: Build,
-    *,
-    samples: int | str = 0,
-    style: str = "think",
-    quota: str = "",
-    evidence: bool | str = False,
-    hint_failures: bool | str = False,
-) -> Arm:
-    """Return the arm of some flags; FerError for what cannot be."""
-    wanted = quota_of(quota)
-    tries = int(samples) or (MOST_TRIES if wanted else 1)
-    arm = Arm(tries, style_of(style), wanted, bool(evidence), bool(hint_failures))
-    recipe = build.settings.recipe
-    least = recipe.consistency.suspect_samples
-    if arm.hints and (wanted or tries < least):
-        problem = "a likely label error must not get a hint, and shows only in several samples of every face"
-        raise FerError("--hint-failures", problem, f"add --samples {least} or more, and no --quota")
-    if wanted and tries < 2:
-        raise FerError("--quota", "asks faces again that failed, and one sample is all that is allowed", "--samples 8")
-    if arm.style != "think" and "answered" not in {check.name for check in bind.bind(trace, recipe.trace_checks)}:
-        hint = "add it to the recipe's trace_checks"
-        raise FerError(f"--style {style}", "is rewritten from an answer, which the check `answered` sees to", hint)
-    return arm
-
-
 def plan(
     build: Build,
     *,
@@ -105,28 +55,38 @@ def plan(
     quota: str = "",
     evidence: bool | str = False,
     hint_failures: bool | str = False,
+    structured: bool | str = False,
 ) -> Plan:
     """Return what the cot stage would make with a teacher now. Flags may be text, as a mark holds them."""
-    arm = arm_of(build, samples=samples, style=style, quota=quota, evidence=evidence, hint_failures=hint_failures)
+    flags: Flags = {
+        "samples": samples,
+        "style": style,
+        "quota": quota,
+        "evidence": evidence,
+        "hint_failures": hint_failures,
+        "structured": structured,
+    }
+    arm = arm_of(build, **flags)
     entry, settings = entry_of(build, teacher), build.settings
     measured = _measures(entry, claims_of(build), arm)
-    flags = {
+    said = {
         "teacher": teacher or "",
         "samples": str(samples or ""),
         "style": style if style != "think" else "",
         "quota": quota,
         "evidence": "yes" if arm.evidence else "",
         "hint_failures": "yes" if arm.hints else "",
+        "structured": "yes" if arm.structured else "",
     }
     return Plan(
         stage="cot",
         version=VERSION,
-        out=settings.work / arm.folder,
+        out=settings.work / arm.folder(FOLDER),
         schema=COT,
         options=_options(build, entry, arm),
         inputs=[measure.plan(build).key if measured else faces.plan(build).key],
         about=ABOUT + (BASELINE if entry.baseline else ""),
-        flags={name: value for name, value in flags.items() if value},
+        flags={name: value for name, value in said.items() if value},
         shard_bytes=settings.recipe.shard_bytes,
     )
 
@@ -141,7 +101,7 @@ def _options(build: Build, entry: TeacherEntry, arm: Arm) -> dict[str, Any]:
         "questions": as_options(questions(settings)),
         "forms": [template_version(f"{recipe.question}{form}") for form in forms],
         "checks": recipe.trace_checks,
-        "arm": [arm.samples, arm.style, arm.quota, arm.evidence, arm.hints],
+        "arm": [arm.samples, arm.style, arm.quota, arm.evidence, arm.hints, arm.structured],
         **enlarged(recipe.picture),
         "consistency": recipe.consistency.model_dump(),
         "copies": recipe.copies.model_dump() if recipe.copies and not entry.baseline else None,
@@ -162,6 +122,7 @@ def run(
     `confirm` is shown what it would cost, after a handful was asked; None is returned where it says no.
     """
     arm, entry = arm_of(build, **flags), entry_of(build, teacher)
+    options = replace(options, structured=arm.structured)
     _try_all(build, entry, arm, options)
     upstream = faces.run(build)
     asking = asking_of(build, entry, arm)
@@ -237,6 +198,7 @@ def asking_of(build: Build, entry: TeacherEntry, arm: Arm) -> Asking:
         picture=settings.recipe.picture,
         evidence=arm.evidence,
         hints=arm.hints,
+        structured=arm.structured,
     )
 
 

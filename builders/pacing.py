@@ -139,8 +139,11 @@ class Purse:
         """Pay for what came, or likely was done for a reply that got lost (None), and give back the rest."""
         if self.budget is None:
             return
-        lost = Usage(self.guess.most_read, self.guess.most_written)
-        self.spent += dollars(self.entry, lost if usage is None else usage) or 0.0
+        if usage is None:
+            dearest = Usage(self.guess.most_read, self.guess.most_written)
+            self.spent += (dollars(self.entry, dearest) or 0.0) if self.guess.replies else held
+        else:
+            self.spent += dollars(self.entry, usage) or 0.0
         self.flying -= 1
         self.held = self.held - held if self.flying else 0.0
         self.wake()

@@ -137,6 +137,11 @@ def _check(entry: TeacherEntry, options: AskOptions) -> None:
     for name, most in (("rpm", options.rpm), ("tpm", options.tpm)):
         if most is not None and most < 1:
             raise FerError(where, f"cannot ask {most} a minute", f"--{name} is 1 or more")
+    if options.structured and entry.kind != "http":
+        raise FerError(where, f"kind {entry.kind} cannot hold replies to a regex", "leave --structured out")
+    if options.endpoints and entry.kind == "vllm":
+        hint = "leave --endpoint out, or serve the model and name an entry of kind http"
+        raise FerError(where, "runs in this process and has no endpoint", hint)
     if options.budget is not None and not entry.prices:
         hint = "leave --budget out, or give the entry `prices: {input: …, output: …}`, US dollars a million tokens"
         raise FerError(where, "a budget cannot be kept without prices", hint)

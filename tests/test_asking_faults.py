@@ -195,7 +195,7 @@ def test_pauses_grow_with_full_jitter_and_end(monkeypatch):
     for _ in range(10):
         time.sleep(0.0001)
         one.pause(time.monotonic())
-    assert highs == [(0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60, 60, 60)]
+    assert highs == [(0, high) for high in (1, 2, 4, 8, 16, 20, 20, 20, 20, 20)]
 
 
 def test_many_faults_in_a_row_are_the_servers():

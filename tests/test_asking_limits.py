@@ -54,7 +54,7 @@ def test_what_is_lost_may_have_been_paid_for(tmp_path):
     with stub(log, faults=0.4, kinds="cut", patience=99, delay_ms=2) as port:
         made = teacher(port, store, prices=PRICES, sampling=BOUNDED, options=AskOptions(budget=100 * ONE))
         assert made.ask(map(request, range(400)), ignore).reason == "budget"
-    assert 90 <= len(log.read_text().splitlines()) <= 100
+    assert 40 <= len(log.read_text().splitlines()) <= 100, "before the first reply tells, each counts as the bound"
 
 
 def test_a_budget_without_prices_is_refused(tmp_path):

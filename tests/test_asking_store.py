@@ -4,14 +4,16 @@ import json
 import sqlite3
 import subprocess
 import sys
+from hashlib import sha256
 
 import pyarrow.parquet as pq
 import pytest
-from asked import HERE, attempts, ignore, request, stub, teacher
+from asked import CHOICES, HERE, attempts, ignore, request, stub, teacher
 
 from ferbuild.builders import replied, replies
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.replies import Attempt, Record, Reply, Usage
+from ferbuild.filters import answer
 
 OLD = """create table replies (key text primary key, teacher text not null, model text not null, outcome text not null,
 text text not null, finish text not null, detail text not null, usage text not null, latency_ms integer not null,
@@ -125,6 +127,7 @@ def test_sending_is_recorded_once(tmp_path):
 
 HOLDS = """
 import sys
+from hashlib import sha256
 from pathlib import Path
 from ferbuild.builders import replies
 with replies.asking(Path(sys.argv[1])):
@@ -157,3 +160,15 @@ print(json.dumps(sorted({"datasets", "torch", "pandas", "polars", "cv2", "pyarro
 def test_asking_loads_nothing_heavy():
     ran = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=True, cwd=HERE)
     assert json.loads(ran.stdout) == []
+
+
+def test_the_stub_can_be_a_noisy_teacher(tmp_path):
+    asked = [request(at) for at in range(200)]
+    labels = {sha256(one.images[0]).hexdigest(): CHOICES[at % 2] for at, one in enumerate(asked)}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    with stub(noise=tmp_path / "labels.json", right="happiness=1.0,fear=0.3") as port:
+        one = teacher(port, tmp_path / "r.sqlite")
+        one.ask(asked, ignore)
+    said = [answer.read(reply.text, CHOICES).label for reply in one.recall(asked)]
+    assert said[::2] == ["happiness"] * 100
+    assert 15 <= said[1::2].count("fear") <= 45

@@ -10,6 +10,7 @@ from conftest import fer_build
 from test_cot_served import project  # noqa: F401  a fixture is used by its name
 
 from ferbuild.builders import cot, faces, measure, replies, shards, training_rows
+from ferbuild.builders.arms import arm_of
 from ferbuild.builders.asking import hinted, requests
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
@@ -40,7 +41,7 @@ class Stored:
         """Store `say(row, choices, sample)` as the reply to every request; None leaves it out. Return the faces."""
         build = self.build()
         faces.run(build)
-        arm = cot.arm_of(build, **flags)
+        arm = arm_of(build, **flags)
         if arm.evidence:
             measure.run(build)
         asking = cot.asking_of(build, cot.entry_of(build, None), arm)

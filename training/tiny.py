@@ -30,7 +30,7 @@ SPECIAL = {
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 1024
 CONTEXT = 4096  # tokens
-SPREAD = 0.1
+SPREAD = 0.15
 """Of the random weights. Qwen's 0.02 is for thousands of units: with 64 all attention would begin as a plain mean, and
 the picture's few tokens drown among the words."""
 

@@ -73,9 +73,19 @@ rlvr = _plain("rlvr", "Make one question a training face, with the answer in the
     is_flag=True,
     help="Ask again, with the label, about faces that it got wrong; they go to a split of their own.",
 )
+@click.option(
+    "--structured", is_flag=True, help="Hold replies to the form asked for, where the server can (vLLM); it is probed."
+)
 @common
 def cot(
-    options: Options, asked: Asked, samples: int | None, style: str, quota: str, evidence: bool, hint_failures: bool
+    options: Options,
+    asked: Asked,
+    samples: int | None,
+    style: str,
+    quota: str,
+    evidence: bool,
+    hint_failures: bool,
+    structured: bool,
 ) -> int:
     """Ask a teacher, who never sees the label, and keep the reasoning that arrives at it.
 
@@ -96,6 +106,7 @@ def cot(
             quota=quota,
             evidence=evidence,
             hint_failures=hint_failures,
+            structured=structured,
             confirm=asked.confirm(build, options),
         )
     if report is None:

@@ -29,12 +29,13 @@ def suspects(options: Options, teacher: str | None, samples: int, out: Path | No
     """
     from ferbuild.builders import cot, faces, training_rows
     from ferbuild.builders import suspects as look
+    from ferbuild.builders.arms import Arm
     from ferbuild.builders.sheets import sheet_format
 
     if sheet:
         sheet_format(sheet)
     with looking(options) as build:
-        asking = cot.asking_of(build, cot.entry_of(build, teacher), cot.Arm(samples=samples))
+        asking = cot.asking_of(build, cot.entry_of(build, teacher), Arm(samples=samples))
         jobs = training_rows.jobs(build.settings.work / faces.FOLDER, build.benchmarks)
         found = look.find(jobs, asking)
         if out:
