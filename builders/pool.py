@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.lean import spare_pandas
 
 LOOK_S = 0.2
 """Seconds between two looks for a Ctrl-C."""
@@ -105,6 +106,7 @@ def inherited(names: Mapping[str, str]) -> Iterator[None]:
 
 def _follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and end with it however it ends: an orphan would write beside the next run."""
+    spare_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -205,7 +205,7 @@ def _publish(
     for name, note in notes.items():
         for split in note.rows:
             kept.setdefault(split, []).append(parts.kept_file(name, split))
-    settled = settle(kept) if settle else _AS_THEY_ARE
+    settled = settle(kept) if settle else Settled(lambda rows: rows, DROPS.empty_table())
     parts.write("settled", Batch({}, settled.drops))
     drops = [parts.drops_file(name) for name in (*notes, "settled")]
     splits = shards.lay_out(
@@ -250,9 +250,6 @@ def _count(
         tables=settled.tables,
         complete=not any(note.unanswered for note in notes),
     )
-
-
-_AS_THEY_ARE = Settled(lambda rows: rows, DROPS.empty_table())
 
 
 def _beside(out: Path, what: str) -> Path:

@@ -58,6 +58,8 @@ def train(chosen: Chosen) -> Path:
     log.info("%s from %s", "going on" if checkpoint else "starting", checkpoint or chosen.model.model_name_or_path)
     with out_of_memory(chosen.stage):
         trainer = trainer_of(chosen, data, processor, funcs)
+        if checkpoint:
+            take_up(trainer, checkpoint)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return finish(trainer, chosen, out)
 
@@ -151,6 +153,18 @@ def trainer_of(chosen: Chosen, data: Data, processor: Any, funcs: list[Callable[
         "peft_config": adapters,
     }
     return SFTTrainer(**given) if chosen.stage == "sft" else GRPOTrainer(reward_funcs=funcs, **given)
+
+
+def take_up(trainer: Any, checkpoint: Path) -> None:
+    """Load the weights of a checkpoint into a trainer's model.
+
+    Trainer itself looks for them under the model's own names, while they are saved under those of the first release,
+    and so goes on with the base model's (huggingface/transformers#43701). DeepSpeed and adapters keep their names.
+    """
+    if trainer.args.deepspeed or not (checkpoint / "config.json").exists():
+        return
+    whole = type(trainer.model).from_pretrained(checkpoint, dtype=trainer.model.dtype)
+    trainer.model.load_state_dict(whole.state_dict())
 
 
 def finish(trainer: Any, chosen: Chosen, out: Path) -> Path:

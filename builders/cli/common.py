@@ -33,6 +33,7 @@ from rich.text import Text
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.engines import Name
+from ferbuild.builders.lean import spare_pandas
 from ferbuild.builders.mark import Report, Rows
 from ferbuild.builders.reasons import FAULTS
 from ferbuild.builders.stage import only_one
@@ -224,6 +225,7 @@ def building(options: Options, *, required: bool = True) -> Iterator[Build]:
         ray_address=options.ray_address,
         required=required,
     )
+    spare_pandas()
     with only_one(settings.work), progressing() as shown:
         yield Build(settings, tick=shown.tick, began=shown.began, note=shown.note, pause=shown.pause)
 

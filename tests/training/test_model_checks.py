@@ -107,7 +107,7 @@ def test_parameters_are_counted_without_memory_for_them(tiny):
 
 def test_tokens_are_those_of_the_processor(choose, work, tiny):
     data = open_data(str(work), "sft", "train", None)
-    chosen = choose("sft", "--min_pixels", 12544, "--max_pixels", 12544)
+    chosen = choose("sft")
     found = model_checks.measure_tokens(data.train, model_checks.load_processor(chosen), "sft")
     assert found.picture == (16, 16)
     lengths = [len(model_checks.tokens_of(row, AutoProcessor.from_pretrained(tiny), "sft")) for row in data.train]

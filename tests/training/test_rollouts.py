@@ -14,7 +14,7 @@ from datasets import load_from_disk
 from ferbuild.builders.errors import FerError
 from ferbuild.training import model_checks, rollouts
 
-TOKENS = 4  # of a 56 x 56 picture
+TOKENS = 16  # of a 112 x 112 picture
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_a_server_that_sees_the_same_pictures_passes(check, serve):
 
 
 def test_a_server_that_makes_other_tokens_of_a_picture_is_refused(check, serve):
-    with pytest.raises(FerError, match=r"makes \[64\] tokens of a row's pictures, and the trainer \[4\]") as caught:
+    with pytest.raises(FerError, match=r"makes \[64\] tokens of a row's pictures, and the trainer \[16\]") as caught:
         check(serve(tokens=64))
-    assert '{"size": {"shortest_edge": 3136, "longest_edge": 3136}}' in caught.value.hint
+    assert '{"size": {"shortest_edge": 12544, "longest_edge": 12544}}' in caught.value.hint
 
 
 @pytest.mark.parametrize("path", ["/server_info", "/v1/chat/completions/render"])
