@@ -48,6 +48,9 @@ bench: $(VENV)/.bench
 	-$(BIN)/python benchmarks/faces_speed.py memory --keep
 	-$(BIN)/python benchmarks/detection_speed.py --keep
 	-$(BIN)/python benchmarks/near_duplicates.py speed
+	-$(BIN)/python benchmarks/near_duplicates.py quality
+	-$(BIN)/python benchmarks/asking.py --keep
+	-$(BIN)/python benchmarks/quota.py
 
 $(VENV)/.bench: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

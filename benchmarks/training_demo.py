@@ -3,9 +3,9 @@
     python benchmarks/training_demo.py --out train-demo      some minutes on one core; curves.png and curves.json
 
 Everything goes the way a real run goes: fer-build makes the datasets from a release on disk, and the stages of
-`training/run.py` train on them by `training/configs/tiny-cpu.yaml`. The teacher is right about little more than half of the faces, so
-that SFT leaves something to learn. The controls start from the same model: one is paid the same for every reply, the
-other sees pictures that belong to other rows.
+`training/run.py` train on them by `training/configs/tiny-cpu.yaml`. The teacher is right about little more than half of
+the faces, so that SFT leaves something to learn. The controls start from the same model: one is paid the same for every
+reply, the other sees pictures that belong to other rows.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ferbuild.builders import replies
 from ferbuild.builders.batch_server import INSTALL, BatchServer, Patience
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.owing import owed
+from ferbuild.builders.owing import owed, recall_each
 from ferbuild.builders.replies import Reply, Request, Watch, reply_key
 from ferbuild.manifests.schema import TeacherEntry
 
@@ -74,9 +74,7 @@ class BatchTeacher:
             return BatchRun(self, server, store, ledger, waiters, self.size or Size()).go(first, waiting)
 
     def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
-        keys = [self.key(request) for request in requests]
-        found = replies.recall(self.store, keys)
-        return [found.get(key) for key in keys]
+        return recall_each(self.store, [self.key(request) for request in requests])
 
     def key(self, request: Request) -> str:
         return reply_key(self.entry.model, self.entry.sampling, request)

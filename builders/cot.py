@@ -85,10 +85,20 @@ def plan(
         schema=COT,
         options=_options(build, entry, arm),
         inputs=[measure.plan(build).key if measured else faces.plan(build).key],
-        about=ABOUT + (BASELINE if entry.baseline else ""),
+        about=ABOUT + _written_by(entry, arm),
         flags={name: value for name, value in said.items() if value},
         shard_bytes=settings.recipe.shard_bytes,
     )
+
+
+def _written_by(entry: TeacherEntry, arm: Arm) -> str:
+    """Return who wrote the reasoning, for the card, and what its provider says on using it."""
+    if entry.baseline:
+        return BASELINE
+    times = f", {arm.samples} samples a face" if arm.samples > 1 else ""
+    told = " It was told what was measured on the face." if arm.evidence else ""
+    terms = f" Its terms on what it writes: {entry.terms}" if entry.terms else ""
+    return f" Written by {entry.model or entry.name}{times}.{told}{terms}"
 
 
 def _options(build: Build, entry: TeacherEntry, arm: Arm) -> dict[str, Any]:

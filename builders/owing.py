@@ -5,12 +5,12 @@ For the teachers that ask many requests in one go; the HTTP teacher looks its ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from ferbuild.builders import replies
-from ferbuild.builders.replies import GAVE_UP, Request, Watch
+from ferbuild.builders.replies import GAVE_UP, Reply, Request, Watch
 
 LOOKED_UP = 64
 """Requests a look into the store."""
@@ -30,3 +30,9 @@ def owed(store: Path, requests: Iterable[Request], key: Callable[[Request], str]
                 watch(request, reply, False)
             else:
                 yield name, request
+
+
+def recall_each(path: Path, keys: Sequence[str]) -> list[Reply | None]:
+    """Return what is stored of every key, in order; None where nothing is. See `replies.recall`."""
+    found = replies.recall(path, keys)
+    return [found.get(key) for key in keys]

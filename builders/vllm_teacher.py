@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ferbuild.builders import replies
 from ferbuild.builders.chat import Said
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.owing import Owed, owed
+from ferbuild.builders.owing import Owed, owed, recall_each
 from ferbuild.builders.replies import GAVE_UP, Record, Reply, Request, Store, Watch, reply_key
 from ferbuild.manifests.schema import TeacherEntry
 
@@ -84,9 +84,7 @@ class VllmTeacher:
         return None
 
     def recall(self, requests: Sequence[Request]) -> list[Reply | None]:
-        keys = [self.key(request) for request in requests]
-        found = replies.recall(self.store, keys)
-        return [found.get(key) for key in keys]
+        return recall_each(self.store, [self.key(request) for request in requests])
 
     def key(self, request: Request) -> str:
         return reply_key(self.entry.model, self.entry.sampling, request)

@@ -118,7 +118,8 @@ def test_agreement_and_majority_are_counted_over_all_samples(stored) -> None:
         assert not row["hinted"] and not row["evidence"] and row["keep_weight"] >= 1
     cells = ran.json["tables"]["keep rate"]
     assert (sum(cell["in"] for cell in cells), sum(cell["kept"] for cell in cells)) == (count, len(rows))
-    assert "keep rate:" in (stored.work / "cot" / "README.md").read_text()
+    card = (stored.work / "cot" / "README.md").read_text()
+    assert "keep rate:" in card and "Qwen2.5-VL-7B-Instruct, 3 samples a face" in card and "Apache-2.0" in card
     again = stored.cot("--samples", 3)
     assert again.json["reused"]
     state = fer_build("status", "--json", cwd=stored.home).json["stages"]["cot"]

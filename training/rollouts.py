@@ -12,6 +12,7 @@ import io
 import json
 import shlex
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,13 +62,17 @@ def start_command(chosen: Chosen, processor: Any) -> str:
     """Return the line that starts a server this run can use."""
     model, args = chosen.model.model_name_or_path, chosen.args
     size = dict(processor.image_processor.size)
-    words = ["vllm", "serve", model, "--port", str(args.vllm_server_port)]
+    words = ["vllm", "serve", model, "--port", str(_port(args))]
     words += ["--weight-transfer-config", json.dumps({"backend": "nccl"})]
     words += ["--logprobs-mode", "processed_logprobs", "--max-logprobs", "-1", "--enable-scale-out"]
     if {"shortest_edge", "longest_edge"} <= set(size):
         bounds = {"size": {name: size[name] for name in ("shortest_edge", "longest_edge")}}
         words += ["--mm-processor-kwargs", json.dumps(bounds)]
     return "VLLM_SERVER_DEV_MODE=1 " + " ".join(shlex.quote(word) for word in words)
+
+
+def _port(args: Any) -> int:
+    return urllib.parse.urlsplit(args.vllm_server_base_url or "").port or int(args.vllm_server_port)
 
 
 def _check_server(chosen: Chosen, row: Mapping[str, Any], runs: Sequence[int], processor: Any) -> None:

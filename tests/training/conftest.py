@@ -1,4 +1,4 @@
-"""What the tests of the training share: datasets that fer-build made of drawn faces, a tiny model, runs in this process.
+"""What the tests of the training share: datasets that fer-build made of drawn faces, and a tiny model.
 
 They need torch and run in an environment of their own (`make train-env`); `tests/test_training.py` starts them.
 """

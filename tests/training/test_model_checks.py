@@ -6,7 +6,6 @@ import json
 import shutil
 from collections import namedtuple
 
-
 import pytest
 import torch
 from datasets import load_from_disk
