@@ -215,6 +215,14 @@ def test_a_dataset_of_others_without_our_columns_may_be_trained_on(tmp_path):
     assert len(checked(folder, "grpo").train) == 3
 
 
+def test_reasoning_of_the_baseline_is_found(tmp_path):
+    for name, baseline in (("model", False), ("mixed", True)):
+        rows = [row(0, baseline=False), row(1, baseline=baseline)]
+        (tmp_path / name).mkdir()
+        assert data_checks.is_baseline(checked(write(tmp_path / name, rows, record.COT), "sft").train) == baseline
+    assert not data_checks.is_baseline(checked(write(tmp_path, [row(0)]), "grpo").train)
+
+
 def test_rows_are_picked_evenly():
     assert data_checks.picked(10, 100) == list(range(10))
     assert data_checks.picked(0, 10) == []

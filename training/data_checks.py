@@ -91,6 +91,11 @@ def check_data(data: Data, stage: str, rows: int) -> None:
         check_texts(data.name, table, stage, rows)
 
 
+def is_baseline(dataset: Any) -> bool:
+    """Tell whether rationales of the embedded baseline are among the rows: no model's reasoning."""
+    return "baseline" in dataset.column_names and bool(pc.any(dataset.data.column("baseline")).as_py())
+
+
 def check_columns(name: str, dataset: Any, stage: str) -> None:
     """FerError where the dataset is the other stage's, lacks a column, or has pictures that decayed to bytes."""
     columns = set(dataset.column_names)

@@ -23,7 +23,7 @@ from trl import GRPOTrainer, SFTTrainer, get_peft_config, get_quantization_confi
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.training import model_checks, outputs, rewards
-from ferbuild.training.data_checks import Data, check_data, open_data
+from ferbuild.training.data_checks import Data, check_data, is_baseline, open_data
 from ferbuild.training.options import Chosen, launched, resolved
 from ferbuild.training.rollouts import check_rollouts
 
@@ -46,6 +46,8 @@ def train(chosen: Chosen) -> Path:
     funcs = rewards_of(chosen) if chosen.stage == "grpo" else []
     data = open_data(chosen.ours.data, chosen.stage, chosen.ours.split, chosen.ours.eval_split)
     check_data(data, chosen.stage, chosen.ours.checked_rows)
+    if is_baseline(data.train):
+        log.warning("%s holds reasoning of the embedded baseline, which is for trying the tool", data.name)
     processor = check_model(chosen, data)
     told = outputs.described(resolved(chosen), data.fingerprints, data.name)
     with chosen.args.main_process_first(desc="the run's folder"):
