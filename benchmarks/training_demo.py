@@ -131,7 +131,7 @@ def plot(found: dict[str, Any], out: Path) -> None:
         held_out = f"{name} (held out {found['sft']['held_out']:.2f} → {found[name]['held_out']:.2f})"
         right.plot(*zip(*found[name]["curve"], strict=True), label=held_out)
     right.set(title="GRPO from that model", xlabel="step", ylabel="accuracy reward", ylim=(0, 1))
-    right.legend(loc="lower right", fontsize=8)
+    right.legend(loc="upper left", fontsize=8)
     figure.tight_layout()
     figure.savefig(out, dpi=120)
 

@@ -12,7 +12,7 @@ from ferbuild.builders.errors import FerError
 from ferbuild.builders.rounds import Quota, quota_of
 
 sys.path.insert(0, str(REPO / "benchmarks"))
-import quota as simulation  # noqa: E402
+import quota as simulation
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,8 @@ def check_model(chosen: Chosen, data: Data) -> Any:
     """Return the processor of a model that fits the data and the disk; FerError where it does not."""
     args, path = chosen.args, chosen.model.model_name_or_path
     if not path:
-        raise FerError("model", "none is named", "--model Qwen/Qwen2.5-VL-7B-Instruct, or the folder of one")
+        first = "run the sft stage first, or name one: " if chosen.stage == "grpo" else ""
+        raise FerError("model", "none is named", f"{first}--model Qwen/Qwen2.5-VL-7B-Instruct, or the folder of one")
     config = model_checks.check_model(path, revision=chosen.model.model_revision, trusted=args.trust_remote_code)
     processor = model_checks.load_processor(chosen)
     tokens = model_checks.measure_tokens(data.train, processor, chosen.stage)
