@@ -25,7 +25,7 @@ Fetch = Callable[[Ints], Thumbs]
 """From rows to their thumbnails, k x 64 x 64."""
 Tick = Callable[[int, int], None]
 
-LEAST = 0.9
+LEAST = 0.91
 """Cosine of two keys from which a pair is verified."""
 ROWS = 20_000
 """Keys made at a time."""
