@@ -18,6 +18,7 @@ import pyarrow as pa
 from ferbuild.builders import estimate, faithfulness, grounding, measure, meter, nets, pairs, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.estimate import Confirm, Estimate
 from ferbuild.builders.faithfulness import Said
 from ferbuild.builders.mark import Report
@@ -39,7 +40,7 @@ from ferbuild.manifests.schema import TeacherEntry
 
 log = getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 FOLDER = "counterfactual"
 AS_USUAL = AskOptions()
 ABOUT = (
@@ -61,6 +62,8 @@ COUNTERFACTUAL = pa.schema(
         ("spilled", pa.list_(pa.string())),  # what is said of other units on one picture only
         ("changed", pa.bool_()),  # the answers differ
         ("faithful", pa.bool_()),  # named, not invented, nothing spilled, no other answer where one label fits both
+        ("samples", pa.int32()),  # comparisons of the pair; the one that stands here is nearest to what most show
+        ("faithful_share", pa.float32()),  # of the comparisons, 0..1
         ("teacher", pa.string()),  # entry of teachers.yaml
         ("model", pa.string()),  # the served model's name; empty for the baseline
         ("baseline", pa.bool_()),  # true for the embedded geometry teacher: not a model's reasoning
@@ -80,15 +83,24 @@ class Asking(NamedTuple):
     calibration: Path | None
     nets: Nets | None
     """What measures the pictures, for the baseline; None where nothing is measured."""
+    samples: int = 1
+    """Replies to each picture."""
 
 
 def plan(
-    build: Build, *, teacher: str | None = None, units: str = "", count: int | str = COUNT, size: int | str = SIZE
+    build: Build,
+    *,
+    teacher: str | None = None,
+    units: str = "",
+    count: int | str = COUNT,
+    size: int | str = SIZE,
+    samples: int | str = 1,
 ) -> Plan:
     """Return what the counterfactual stage would make with a teacher now; see `pairs.wanted` for the pairs."""
     entry = entry_of(build, teacher)
     asked = pairs.wanted(build, units=units, count=count, size=size)
-    flags = {"teacher": teacher or "", "units": units, "count": str(count), "size": str(size)}
+    more = "" if int(samples) == 1 else str(samples)
+    flags = {"teacher": teacher or "", "units": units, "count": str(count), "size": str(size), "samples": more}
     return Plan(
         stage="counterfactual",
         version=VERSION,
@@ -100,6 +112,7 @@ def plan(
             "teacher": [entry.name, entry.kind, entry.model, entry.sampling],
             "question": [*question_among(CANONICAL, build.settings.recipe.question)],
             "grounding": grounding.version(build.settings.calibration),
+            "samples": int(samples),
             "measures": [measure.VERSION, nets.as_options(build.settings)] if entry.baseline else [],
         },
         inputs=[pairs.plan(build, asked).key],
@@ -115,6 +128,7 @@ def run(
     units: str = "",
     count: int = COUNT,
     size: int = SIZE,
+    samples: int = 1,
     options: AskOptions = AS_USUAL,
     confirm: Confirm | None = None,
 ) -> Report | None:
@@ -126,12 +140,16 @@ def run(
     """
     entry, settings = entry_of(build, teacher), build.settings
     asked = pairs.wanted(build, units=units, count=count, size=size)
+    if entry.baseline and samples > 1:
+        raise FerError(
+            f"teacher {entry.name}", "always says the same of a face", "name a model, or leave --samples out"
+        )
     if entry.baseline:  # nobody else's pictures are measured
         nets.fitting_calibration(settings)
     asker = open_teacher(entry, store=settings.store, options=options, own=settings.own)
-    wanted = plan(build, teacher=teacher, units=units, count=count, size=size)
+    wanted = plan(build, teacher=teacher, units=units, count=count, size=size, samples=samples)
     upstream = pairs.run(build, asked)
-    asking = asking_of(build, teacher)
+    asking = asking_of(build, teacher, samples)
     jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, pairs.PART_PAIRS)]
     stale = build.is_stale(wanted) and not asker.baseline
     if stale and confirm:
@@ -143,7 +161,7 @@ def run(
     return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
 
 
-def asking_of(build: Build, teacher: str | None) -> Asking:
+def asking_of(build: Build, teacher: str | None, samples: int = 1) -> Asking:
     """Return what a teacher is asked, and with what its replies are scored."""
     entry, settings = entry_of(build, teacher), build.settings
     return Asking(
@@ -152,6 +170,7 @@ def asking_of(build: Build, teacher: str | None) -> Asking:
         question=question_among(CANONICAL, settings.recipe.question),
         calibration=settings.calibration,
         nets=nets.nets_of(settings) if entry.baseline else None,
+        samples=samples,
     )
 
 
@@ -160,14 +179,14 @@ def _estimate(teacher: Teacher, jobs: Sequence[Job], asking: Asking, options: As
     chosen = estimate.handful(jobs, estimate.HANDFUL // 2)
     some = (one for job, at in chosen for one in requests(job.work.read().take(pa.array(at)).to_pylist(), asking))
     stored = estimate.count_stored(teacher, _all_requests(jobs, asking))
-    total = 2 * sum(job.rows for job in jobs)
+    total = 2 * asking.samples * sum(job.rows for job in jobs)
     return estimate.pilot(teacher, some, total, asking.entry, options, stored=stored)
 
 
 def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
     """Have the teacher get every reply that is not there yet."""
     build.began("ask")
-    told = meter.metered(build, asking.entry, 2 * sum(job.rows for job in jobs))
+    told = meter.metered(build, asking.entry, 2 * asking.samples * sum(job.rows for job in jobs))
     halt = teacher.ask(_all_requests(jobs, asking), told)
     meter.end(build, told)
     if halt:
@@ -180,33 +199,48 @@ def _all_requests(jobs: Sequence[Job], asking: Asking) -> Iterator[Request]:
 
 
 def requests(rows: Sequence[Row], asking: Asking) -> Iterator[Request]:
-    """Yield what is asked of the pairs: two requests each, which do not tell that they belong together."""
-    for row in rows:
-        for image in row["images"]:
-            yield Request(
-                id=image["path"],
-                messages=tuple(asking.question.messages),
-                images=(image["bytes"],),
-                choices=asking.question.choices,
-                measured=measure_picture(image["bytes"], nets.opened(asking.nets)) if asking.nets else None,
-            )
+    """Yield what is asked of both pictures of every pair, all samples of one after another.
+
+    The requests do not tell that two pictures belong together.
+    """
+    for image in (image for row in rows for image in row["images"]):
+        once = Request(
+            id=image["path"],
+            messages=tuple(asking.question.messages),
+            images=(image["bytes"],),
+            choices=asking.question.choices,
+            measured=measure_picture(image["bytes"], nets.opened(asking.nets)) if asking.nets else None,
+        )
+        yield from (once._replace(sample=number) for number in range(asking.samples))
 
 
 def score_batch(piece: Slice, *, asking: Asking) -> Batch:
-    """Compare the two replies to every pair; a pair with a reply that cannot be used is dropped."""
+    """Compare the replies to every pair, sample by sample; a pair without two that can be used is dropped."""
     teacher = open_teacher(asking.entry, store=asking.store, calibration=asking.calibration)
     rows = piece.read().to_pylist()
     replies = teacher.recall(list(requests(rows, asking)))
     kept, drops, unanswered = [], [], 0
-    for row, one, other in zip(rows, replies[::2], replies[1::2], strict=True):
-        fault = _fault(one, asking) or _fault(other, asking)
-        unanswered += not (is_reply(one) and is_reply(other))
-        if fault:
-            drops.append(drop({**row, "source": FOLDER, "split": piece.split}, *fault))
-        elif one and other:
-            kept.append(_row(row, (one.text, other.text), asking))
+    each = asking.samples
+    for at, row in enumerate(rows):
+        said = replies[2 * at * each : 2 * (at + 1) * each]
+        unanswered += not all(map(is_reply, said))
+        both = list(zip(said[:each], said[each:], strict=True))
+        faults = [_fault(one, asking) or _fault(other, asking) for one, other in both]
+        pairs_said = zip(both, faults, strict=True)
+        good = [(one.text, other.text) for (one, other), fault in pairs_said if not fault and one and other]
+        if good:
+            kept.append(_standing([_row(row, texts, asking) for texts in good]))
+        elif faults[0]:
+            drops.append(drop({**row, "source": FOLDER, "split": piece.split}, *faults[0]))
     table = pa.Table.from_pylist(kept, schema=COUNTERFACTUAL)
     return Batch({piece.split: table}, drops_table(drops), unanswered=unanswered)
+
+
+def _standing(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the comparison that stands for a pair, with how many there are and how many of them are faithful."""
+    scored = [faithfulness.Scored(**{name: row[name] for name in faithfulness.Scored._fields}) for row in rows]
+    share = sum(one.faithful for one in scored) / len(scored)
+    return {**rows[faithfulness.nearest(scored)], "samples": len(rows), "faithful_share": share}
 
 
 def _fault(reply: Reply | None, asking: Asking) -> tuple[str, str] | None:

@@ -113,6 +113,13 @@ def score(unit: str, without: Said, with_unit: Said, *, shown: Set[str], moved: 
     return Scored(named, invented, spilled, changed, faithful)
 
 
+def nearest(found: Sequence[Scored]) -> int:
+    """Return which of some comparisons of a pair stands for it: the nearest to what most show; of equals the first."""
+    flags = [(one.named, one.invented, bool(one.spilled), one.changed, one.faithful) for one in found]
+    most = [2 * sum(column) > len(column) for column in zip(*flags, strict=True)]
+    return min(range(len(flags)), key=lambda at: sum(a != b for a, b in zip(flags[at], most, strict=True)))
+
+
 def _claims(claim: Claim, unit: str, shown: Set[str]) -> bool:
     """Tell whether a claim affirms the unit. "The brows are raised" is no word about the inner ends where the outer
     ones are up on both pictures: it was true before.

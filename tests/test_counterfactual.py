@@ -386,3 +386,27 @@ def test_status_tells_of_it_once_it_is_there(tmp_path):
         return [status._state(build, name, one, work / name).state for name, one in beside.items()]
 
     assert (state(5), state(5, run=True), state(6)) == ([], ["built"], ["stale"])
+
+
+@pytest.mark.network
+def test_several_samples_of_a_pair_are_compared_one_by_one(tmp_path):
+    log = tmp_path / "log"
+    with stub(log, "--say", SMILING) as url:
+        report, found = ask(tmp_path, url, units="AU12", count=4, samples=3)
+    rows = [row for piece in shards.slices(report.out, 100) for row in piece.read().to_pylist()]
+    assert (report.kept, answered(log), found.units["AU12"].pairs) == (4, 24, 4)
+    assert {(row["samples"], row["faithful_share"]) for row in rows} == {(3, 0.0)}
+
+
+def test_what_most_comparisons_show_stands_for_a_pair():
+    true, false = (faithfulness.Scored(True, False, (), True, True), faithfulness.Scored(True, True, (), True, False))
+    odd = faithfulness.Scored(False, True, ("AU4",), False, False)
+    assert faithfulness.nearest([odd, true, true]) == 1
+    assert faithfulness.nearest([odd, true, false]) == 2
+    assert faithfulness.nearest([true, false]) == 0
+
+
+@pytest.mark.network
+def test_the_baseline_is_not_asked_twice(tmp_path):
+    ran = fer_build("counterfactual", "--samples", "2", "--json", cwd=tmp_path)
+    assert (ran.code, ran.json["error"]["where"]) == (2, "teacher geometry")

@@ -30,6 +30,7 @@ WIDTHS = (30, 7, 10, 8, 10, 7, 17, 12, 10)
 @asking("--model", "--teacher", faces=False)
 @click.option("--count", type=click.IntRange(1, 9999), default=20, show_default=True, help="Pairs a unit.")
 @click.option("--unit", "units", multiple=True, help="Only this action unit, as in AU12; repeatable.")
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Replies to each picture.")
 @click.option("--size", type=int, default=224, show_default=True, help="Pixels a side.")
 @common
 def counterfactual(
@@ -38,6 +39,7 @@ def counterfactual(
     count: int,
     units: tuple[str, ...],
     size: int,
+    samples: int,
 ) -> int:
     """Test whether a model's reasoning follows the picture, on rendered faces in pairs that differ in one unit.
 
@@ -57,6 +59,7 @@ def counterfactual(
             units=",".join(units),
             count=count,
             size=size,
+            samples=samples,
             options=asked.options,
             confirm=asked.confirm(build, options),
         )
