@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ferbuild.builders.visual_tokens import Spread, preflight, visual_tokens
@@ -60,6 +60,7 @@ def test_tokens_keep_to_the_limits_and_do_not_depend_on_which_way_it_lies(width,
 
 @given(st.integers(1, 1500), st.sampled_from([QWEN25, QWEN3, PATCHES]))  # larger ones are shrunk, in whole patches
 def test_a_larger_square_has_no_fewer_tokens(side, image):
+    assume(side * side >= image.min_pixels)  # smaller ones are enlarged, by the models' own code up to a row too much
     assert visual_tokens(side, side, image) <= visual_tokens(side + 1, side + 1, image)
 
 
