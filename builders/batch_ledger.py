@@ -9,11 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ferbuild.builders.errors import FerError
+from ferbuild.builders.replies import faults_of, now
 from ferbuild.manifests.schema import TeacherEntry
 
 _SCHEMA = """
@@ -65,8 +64,8 @@ class Ledger:
 
     def write(self, tag: str, teacher: TeacherEntry, url: str, keys: Sequence[str], cost: float) -> Entry:
         """Enter a batch whose file lies on disk and that the server knows nothing of yet."""
-        entry = Entry(tag, teacher.name, teacher.model, url, len(keys), cost, "written", "", "", "", _now())
-        with _faults_of(self.path), self._db as transaction:
+        entry = Entry(tag, teacher.name, teacher.model, url, len(keys), cost, "written", "", "", "", now())
+        with faults_of(self.path), self._db as transaction:
             transaction.execute(f"insert into batches values ({','.join('?' * len(entry))})", entry)
             transaction.executemany("insert into batch_keys values (?,?)", [(key, tag) for key in keys])
         return entry
@@ -74,29 +73,29 @@ class Ledger:
     def step(self, tag: str, state: str, *, file: str = "", batch: str = "", said: str = "") -> None:
         """Enter how far a batch has come; what is not given stays. A batch that is done lets go of its keys."""
         changed = "state=?, at=?, file=coalesce(nullif(?,''),file), batch=coalesce(nullif(?,''),batch), said=?"
-        with _faults_of(self.path), self._db as transaction:
+        with faults_of(self.path), self._db as transaction:
             transaction.execute(
-                f"update batches set {changed} where tag=?", (state, _now(), file, batch, said[:500], tag)
+                f"update batches set {changed} where tag=?", (state, now(), file, batch, said[:500], tag)
             )
             if state == "done":
                 transaction.execute("delete from batch_keys where tag=?", (tag,))
 
     def forget(self, tag: str) -> None:
         """Strike out a batch that never came to the server; its requests are owed again."""
-        with _faults_of(self.path), self._db as transaction:
+        with faults_of(self.path), self._db as transaction:
             transaction.execute("delete from batches where tag=?", (tag,))
             transaction.execute("delete from batch_keys where tag=?", (tag,))
 
     def pending(self, teacher: str, url: str) -> list[Entry]:
         """Return the batches of a teacher's at a server that are not done, the oldest first."""
         select = "select * from batches where teacher=? and url=? and state <> 'done' order by rowid"
-        with _faults_of(self.path):
+        with faults_of(self.path):
             return [Entry(*row) for row in self._db.execute(select, (teacher, url))]
 
     def holders(self, keys: Sequence[str]) -> dict[str, str]:
         """Return of these keys those that a batch holds, with its tag."""
         found: dict[str, str] = {}
-        with _faults_of(self.path):
+        with faults_of(self.path):
             for start in range(0, len(keys), _ASKED_AT_ONCE):
                 some = keys[start : start + _ASKED_AT_ONCE]
                 marks = ",".join("?" * len(some))
@@ -104,7 +103,7 @@ class Ledger:
         return found
 
     def keys(self, tag: str) -> list[str]:
-        with _faults_of(self.path):
+        with faults_of(self.path):
             return [key for (key,) in self._db.execute("select key from batch_keys where tag=?", (tag,))]
 
     def lengths(self, model: str) -> tuple[int, float]:
@@ -113,7 +112,7 @@ class Ledger:
             "select count(*), avg(json_extract(usage, '$.completion_tokens')) from replies"
             " where model=? and json_extract(usage, '$.completion_tokens') > 0"
         )
-        with _faults_of(self.path):
+        with faults_of(self.path):
             count, mean = self._db.execute(select, (model,)).fetchone()
         return count, mean or 0.0
 
@@ -121,23 +120,10 @@ class Ledger:
 @contextmanager
 def keeping(path: Path) -> Iterator[Ledger]:
     """Open the ledger in the store of replies at `path`, whose lock the caller holds (`replies.asking`)."""
-    with _faults_of(path):
+    with faults_of(path):
         connection = sqlite3.connect(path, timeout=30)
     with closing(connection):
-        with _faults_of(path):
+        with faults_of(path):
             connection.execute("pragma synchronous = full")
             connection.executescript(_SCHEMA)
         yield Ledger(path, connection)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@contextmanager
-def _faults_of(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as err:
-        hint = "see that the disk has space and the file can be written; a batch goes on at the server meanwhile"
-        raise FerError(path, f"the record of batches fails: {err}", hint) from None

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,7 +23,7 @@ from ferbuild.builders.batch_waiters import Waiters
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.owing import Owed
 from ferbuild.builders.prices import dollars
-from ferbuild.builders.replies import GAVE_UP, Record, Request, Store
+from ferbuild.builders.replies import GAVE_UP, Record, Request, Store, now
 from ferbuild.builders.teacher import Halt
 
 if TYPE_CHECKING:
@@ -271,6 +271,6 @@ class BatchRun:
 
 def _record(result: Result, entry: Entry, batch: Batch) -> Record:
     took_ms = round(1000 * ((batch.completed_at or time.time()) - batch.created_at))
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    at = now()
     said = result.said
     return Record(result.key, entry.teacher, entry.model, said.reply, said.usage, took_ms, entry.url, at)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from ferbuild.builders.api_keys import hushed
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.hosts import is_third_party
 
@@ -182,7 +183,7 @@ class BatchServer:
 
     def hush(self, text: str) -> str:
         """Return a text of the server's without the key, which some quote."""
-        return text.replace(self.secret, "…")
+        return hushed(text, self.secret)
 
 
 def _passing(err: Exception) -> bool:

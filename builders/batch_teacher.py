@@ -6,7 +6,6 @@ run of the same command collects it. A request that is in an open batch is never
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferbuild.builders import replies
+from ferbuild.builders.api_keys import api_key
 from ferbuild.builders.batch_server import INSTALL, BatchServer, Patience
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.owing import owed, recall_each
@@ -91,12 +91,7 @@ class BatchTeacher:
         if len(self.urls) != 1:
             hint = "name one with --endpoint: a batch is collected where it was handed in"
             raise FerError(where, f"has {len(self.urls)} endpoints", hint)
-        variable = self.entry.key or ""
-        secret = os.environ.get(variable, "").strip()
-        if not secret:
-            hint = f"export {variable}=… in this shell; it is neither stored nor logged"
-            raise FerError(where, f"the API key is not set: {variable}", hint)
-        return BatchServer(self.urls[0], variable, secret, self.patience)
+        return BatchServer(self.urls[0], self.entry.key or "", api_key(self.entry), self.patience)
 
     def _check_budget(self) -> None:
         if self.options.budget is not None and not self.entry.prices:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from ferbuild.builders import replies
-from ferbuild.builders.replies import GAVE_UP, Record, Reply, Request, Store, Watch
+from ferbuild.builders.replies import GAVE_UP, Record, Reply, Request, Store, Watch, now
 from ferbuild.manifests.schema import TeacherEntry
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class Waiters:
 
     def give_up(self, key: str, request: Request, detail: str) -> None:
         """Store that a request cannot be sent at all."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = now()
         reply = Reply("", "", GAVE_UP, detail)
         self.store.put([Record(key, self.entry.name, self.entry.model, reply, {}, 0, "", at)])
         self.add(key, request)

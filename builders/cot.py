@@ -46,38 +46,11 @@ BASELINE = (
 PLAIN = AskOptions()
 
 
-def plan(
-    build: Build,
-    *,
-    teacher: str | None = None,
-    samples: int | str = 0,
-    style: str = "think",
-    quota: str = "",
-    evidence: bool | str = False,
-    hint_failures: bool | str = False,
-    structured: bool | str = False,
-) -> Plan:
+def plan(build: Build, *, teacher: str | None = None, **flags: Unpack[Flags]) -> Plan:
     """Return what the cot stage would make with a teacher now. Flags may be text, as a mark holds them."""
-    flags: Flags = {
-        "samples": samples,
-        "style": style,
-        "quota": quota,
-        "evidence": evidence,
-        "hint_failures": hint_failures,
-        "structured": structured,
-    }
-    arm = arm_of(build, **flags)
+    arm = arm_of(build, flags)
     entry, settings = entry_of(build, teacher), build.settings
     measured = _measures(entry, claims_of(build), arm)
-    said = {
-        "teacher": teacher or "",
-        "samples": str(samples or ""),
-        "style": style if style != "think" else "",
-        "quota": quota,
-        "evidence": "yes" if arm.evidence else "",
-        "hint_failures": "yes" if arm.hints else "",
-        "structured": "yes" if arm.structured else "",
-    }
     return Plan(
         stage="cot",
         version=VERSION,
@@ -86,7 +59,7 @@ def plan(
         options=_options(build, entry, arm),
         inputs=[measure.plan(build).key if measured else faces.plan(build).key],
         about=ABOUT + _written_by(entry, arm),
-        flags={name: value for name, value in said.items() if value},
+        flags=arm.flags | ({"teacher": teacher} if teacher else {}),
         shard_bytes=settings.recipe.shard_bytes,
     )
 
@@ -131,7 +104,7 @@ def run(
 
     `confirm` is shown what it would cost, after a handful was asked; None is returned where it says no.
     """
-    arm, entry = arm_of(build, **flags), entry_of(build, teacher)
+    arm, entry = arm_of(build, flags), entry_of(build, teacher)
     options = replace(options, structured=arm.structured)
     _try_all(build, entry, arm, options)
     upstream = faces.run(build)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Self
 import aiohttp
 import orjson
 
+from ferbuild.builders.api_keys import found_key, hushed
 from ferbuild.builders.chat import AGAIN, Fault, Said, read_fault, read_reply, refusal
 from ferbuild.builders.committing import Writer
 from ferbuild.builders.endpoints import LONGEST_PAUSE_S, Endpoint, Limits, Pool
@@ -274,5 +274,4 @@ class Crew:
 
     def _masked(self, detail: str) -> str:
         """Return a server's complaint without the key, should it repeat it."""
-        secret = os.environ.get(self.entry.key or "", "").strip()
-        return detail.replace(secret, "…") if secret else detail
+        return hushed(detail, found_key(self.entry))

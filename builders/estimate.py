@@ -19,6 +19,7 @@ from scipy.special import stdtrit
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.intervals import ONE_SIDED, wilson
 from ferbuild.builders.meter import Judge
+from ferbuild.builders.owing import LOOKED_UP
 from ferbuild.builders.prices import dollars
 from ferbuild.builders.replies import GAVE_UP, Reply, Request, Usage
 from ferbuild.builders.stage import Job
@@ -27,8 +28,6 @@ from ferbuild.manifests.schema import TeacherEntry
 
 HANDFUL = 24
 LEVEL = 0.9
-LOOKED_UP = 64
-"""Requests a look into the store."""
 
 
 class Range(NamedTuple):

@@ -6,7 +6,6 @@ Every reply is committed within 20 ms of its arrival, so that a crash costs at m
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,11 +17,11 @@ import aiohttp
 import orjson
 
 from ferbuild.builders import replies
+from ferbuild.builders.api_keys import api_key
 from ferbuild.builders.chat import data_url, think_then_answer
 from ferbuild.builders.committing import Writer
 from ferbuild.builders.crew import Crew
 from ferbuild.builders.endpoints import Endpoint, Limits, Pool
-from ferbuild.builders.errors import FerError
 from ferbuild.builders.owing import LOOKED_UP, Owed, owed
 from ferbuild.builders.pacing import Bucket, Guess, Pace, Purse
 from ferbuild.builders.prices import dollars
@@ -90,16 +89,6 @@ class HttpTeacher:
             sampling = {**sampling, "seed": sampling["seed"] + again * ANOTHER_SEED}
         return orjson.dumps(chat_body(self.entry.model, sampling, request, data_url))
 
-    def secret(self) -> str | None:
-        """Return the API key; FerError where the entry names a variable that is not set."""
-        if not self.entry.key:
-            return None
-        secret = os.environ.get(self.entry.key, "").strip()
-        if not secret:
-            hint = f"export {self.entry.key}=… in this shell; it is neither stored nor logged"
-            raise FerError(f"teacher {self.name}", f"the API key is not set: {self.entry.key}", hint)
-        return secret
-
 
 async def _ask(teacher: HttpTeacher, requests: Iterable[Request], watch: Watch) -> Halt | None:
     structured = teacher.options.structured
@@ -151,7 +140,7 @@ async def _hire(teacher: HttpTeacher, watch: Watch, stack: AsyncExitStack) -> tu
 
 async def _session(teacher: HttpTeacher, stack: AsyncExitStack) -> aiohttp.ClientSession:
     """Return a session, closed with `stack`."""
-    secret, limits = teacher.secret(), teacher.limits
+    secret, limits = api_key(teacher.entry), teacher.limits
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(

@@ -187,7 +187,7 @@ class Store:
         rows = [
             (r.key, r.teacher, r.model, r.reply.outcome, *_said(r), r.latency_ms, r.endpoint, r.at) for r in records
         ]
-        with self._one_at_a_time, _faults_of(self.path), self._connection as transaction:
+        with self._one_at_a_time, faults_of(self.path), self._connection as transaction:
             transaction.executemany(
                 "insert into replies values (?,?,?,?,?,?,?,?,?,?,?) on conflict (key) do update set"
                 " teacher=excluded.teacher, model=excluded.model, outcome=excluded.outcome, text=excluded.text,"
@@ -206,7 +206,7 @@ class Store:
 def asking(path: Path) -> Iterator[Store]:
     """Open the store for writing; FerError where another process asks into it."""
     with ExitStack() as stack:
-        with _faults_of(path):
+        with faults_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_alone(path))
             connection = sqlite3.connect(path, check_same_thread=False)
@@ -219,7 +219,7 @@ def asking(path: Path) -> Iterator[Store]:
 
 def note_sent(path: Path, source: str, host: str, terms: str) -> None:
     """Record durably that the user answers for sending a source's pictures to a host; once is enough."""
-    with _faults_of(path):
+    with faults_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=30)) as db, db:
             db.execute("pragma journal_mode = wal")
@@ -263,7 +263,7 @@ def read(path: Path, table: str, select: str, values: Sequence[str] = ()) -> Ite
     """Yield rows of the store as they are now, also while another process asks; none where the table is not there."""
     if not path.exists():
         return
-    with _faults_of(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+    with faults_of(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
         if db.execute("select 1 from sqlite_master where name = ?", (table,)).fetchone():
             yield from db.execute(select, values)
 
@@ -291,7 +291,8 @@ def _alone(path: Path) -> filelock.BaseFileLock:
 
 
 @contextmanager
-def _faults_of(path: Path) -> Iterator[None]:
+def faults_of(path: Path) -> Iterator[None]:
+    """Turn what the disk or SQLite objects to into a FerError."""
     try:
         yield
     except (sqlite3.Error, OSError) as err:

@@ -38,6 +38,10 @@ class Quota(NamedTuple):
     share: float | None
     rows: int | None
 
+    def __str__(self) -> str:
+        """Return what `quota_of` reads."""
+        return str(self.share if self.rows is None else self.rows)
+
     def wanted(self, faces: int) -> int:
         """Return the faces to keep of so many of one label."""
         return min(faces, self.rows) if self.rows is not None else math.ceil((self.share or 0.0) * faces)

@@ -6,13 +6,13 @@ A key is read from the environment and sent to its own entry's servers alone; wh
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
 import aiohttp
 
+from ferbuild.builders.api_keys import found_key
 from ferbuild.builders.chat import served_models
 from ferbuild.builders.hosts import is_third_party
 from ferbuild.manifests.schema import TeacherEntry
@@ -53,7 +53,7 @@ async def _of_entry(entry: TeacherEntry, own: Sequence[str]) -> list[Standing]:
 
 
 async def _of_server(entry: TeacherEntry, url: str, own: Sequence[str]) -> Standing:
-    secret = os.environ.get(entry.key or "", "").strip()
+    secret = found_key(entry)
     if entry.key and not secret:
         return Standing(url, False, f"{entry.key} is not set")
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}

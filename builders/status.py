@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import get_args, get_type_hints
 
 from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.stage import Plan
 from ferbuild.builders.styles import SUFFIX
 
+VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": cot, "rlvr": rlvr, "bench": bench}
 """Command to its module, which has the FOLDER it fills and its plan."""
 BESIDE: Mapping[str, ModuleType] = {
@@ -48,6 +51,16 @@ def _state(build: Build, name: str, module: ModuleType, folder: Path) -> State:
         return State(name, "incomplete", mark.report(folder), mark.flags)
     if not shards.is_intact(folder, mark.splits):
         return State(name, "damaged", mark.report(folder), mark.flags)
-    known = set(mark.flags) <= set(inspect.signature(module.plan).parameters)
+    known = mark.flags.keys() <= _taken(module.plan)
     current = known and module.plan(build, **mark.flags).key == mark.key
     return State(name, "built" if current else "stale", mark.report(folder), mark.flags)
+
+
+def _taken(plan: Callable[..., Plan]) -> set[str]:
+    """Return the names of the flags that a stage is planned with, those of an unpacked TypedDict too."""
+    hints = get_type_hints(plan)
+    rest = (
+        parameter.name for parameter in inspect.signature(plan).parameters.values() if parameter.kind is VAR_KEYWORD
+    )
+    more = {name for one in rest for kind in get_args(hints[one]) for name in kind.__annotations__}
+    return hints.keys() | more

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from ferbuild.builders import replies
 from ferbuild.builders.chat import Said
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.owing import Owed, owed, recall_each
-from ferbuild.builders.replies import GAVE_UP, Record, Reply, Request, Store, Watch, reply_key
+from ferbuild.builders.replies import GAVE_UP, Record, Reply, Request, Store, Watch, now, reply_key
 from ferbuild.manifests.schema import TeacherEntry
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class _Work:
         self._stop_if_hopeless(said)
 
     def _record(self, key: str, said: Said, latency_ms: int) -> Record:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = now()
         entry = self.teacher.entry
         return Record(key, entry.name, entry.model, said.reply, said.usage, latency_ms, HERE, at)
 

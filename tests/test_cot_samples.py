@@ -41,7 +41,7 @@ class Stored:
         """Store `say(row, choices, sample)` as the reply to every request; None leaves it out. Return the faces."""
         build = self.build()
         faces.run(build)
-        arm = arm_of(build, **flags)
+        arm = arm_of(build, flags)
         if arm.evidence:
             measure.run(build)
         asking = cot.asking_of(build, cot.entry_of(build, None), arm)

@@ -146,7 +146,8 @@ def test_a_text_that_would_train_wrongly_is_named_with_its_row(tmp_path, changes
 
 def test_a_direct_answer_without_reasoning_may_be_trained_on(tmp_path):
     said = [{"role": "assistant", "content": "<answer>happy</answer>"}]
-    checked(write(tmp_path, [row(0, completion=said)], record.COT), "sft")
+    found = checked(write(tmp_path, [row(0, completion=said)], record.COT), "sft")
+    assert found.train[0]["completion"] == said
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "short"])

@@ -31,6 +31,7 @@ def serve():
             def do_POST(self):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 pictures = [part for part in asked["messages"][0]["content"] if part["type"] == "image_url"]
+                start.pictures.append(len(pictures))
                 places = [{"offset": 1, "length": tokens} for _ in pictures]
                 self.answer({"features": {"mm_placeholders": {"image": places}}})
 
@@ -50,6 +51,7 @@ def serve():
         started.append(server)
         return f"http://127.0.0.1:{server.server_port}"
 
+    start.pictures = []
     yield start
     for server in started:
         server.shutdown()
@@ -72,6 +74,7 @@ def check(choose, work, monkeypatch):
 
 def test_a_server_that_sees_the_same_pictures_passes(check, serve):
     check(serve())
+    assert serve.pictures == [1], "it was shown one row's picture, and nothing is raised"
 
 
 def test_a_server_that_makes_other_tokens_of_a_picture_is_refused(check, serve):
