@@ -46,7 +46,20 @@ measure = _plain(
     "Detect the training faces and measure their meshes; cot with the geometry teacher needs it.",
     spread=True,
 )
-rlvr = _plain("rlvr", "Make one question a training face, with the answer in the trainers' columns.")
+
+
+@click.command()
+@click.option(
+    "--measures", is_flag=True, help="Measure the faces too, for a reward that holds claims against them (`grounding`)."
+)
+@common
+def rlvr(options: Options, measures: bool) -> int:
+    """Make one question a training face, with the answer in the trainers' columns."""
+    from ferbuild.builders import rlvr as stage
+
+    with building(options) as build:
+        report = stage.run(build, measures=measures)
+    return finish(build, report, options)
 
 
 @click.command()
