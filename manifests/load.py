@@ -15,7 +15,7 @@ from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests.calibration import Calibration
 from ferbuild.manifests.possible import check_teacher
 from ferbuild.manifests.recipe import Recipe
-from ferbuild.manifests.schema import Asset, Source, TeacherEntry, UnitModelEntry, Units
+from ferbuild.manifests.schema import Asset, ClassifierEntry, Published, Source, TeacherEntry, UnitModelEntry, Units
 
 try:
     from yaml import CSafeLoader as SafeLoader  # the lexicon takes a second in the other one
@@ -52,8 +52,18 @@ def load_unit_model(path: Path) -> UnitModelEntry:
     return check({"name": path.stem, **read_yaml(path)}, UnitModelEntry, path)
 
 
+def load_classifier(path: Path) -> ClassifierEntry:
+    """Return the entry of a classifier in the YAML file at `path`; where it says no name, the file's stem is it."""
+    return check({"name": path.stem, **read_yaml(path)}, ClassifierEntry, path)
+
+
 def load_asset(name: str) -> Asset:
     return _entry("models.yaml", name, Asset)
+
+
+def load_published() -> list[Published]:
+    """Return the published figures that results are shown beside, in the file's order."""
+    return [_entry("published.yaml", name, Published) for name in entries("published.yaml")]
 
 
 @cache
@@ -79,7 +89,7 @@ def names(room: str) -> list[str]:
 
 
 def entries(file: str) -> list[str]:
-    """Return the entry names of `teachers.yaml` or `models.yaml`, in the file's order."""
+    """Return the entry names of `teachers.yaml`, `models.yaml` or `published.yaml`, in the file's order."""
     return list(read_yaml(SHIPPED / file))
 
 

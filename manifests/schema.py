@@ -216,7 +216,7 @@ class Units(Strict):
 
 
 class ModelInput(Strict):
-    """The picture a unit model takes: (pixel x scale - mean) / std, of pixels 0..255, channels x height x width."""
+    """The picture a net takes: (pixel x scale - mean) / std, of pixels 0..255, channels x height x width."""
 
     width: int = Field(default=224, ge=8, le=2048)
     height: int = Field(default=224, ge=8, le=2048)
@@ -228,31 +228,64 @@ class ModelInput(Strict):
 
 
 class ModelCrop(Strict):
-    """How the face is cut out for a unit model."""
+    """How the face is cut out for a net."""
 
-    by: Literal["points", "box"] = "points"
-    """The five points brought onto ArcFace's template, upright and at one scale; or the detector's box as it is."""
+    by: Literal["points", "box", "none"] = "points"
+    """The five points brought onto ArcFace's template, upright and at one scale; the detector's box as it is; or the
+    whole picture, in which nobody looks for a face."""
     margin: float = Field(default=0.0, gt=-0.4, le=2)
     """Share of the face's side that is added on each side."""
 
 
-class UnitModelEntry(Strict):
-    """A detector of action units that the user has as an ONNX file."""
+class NetEntry(Strict):
+    """An ONNX file of the user's own that takes a picture of a face, and how it is fed."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
-    """What a calibration calls it; `geometry` is taken."""
     about: str = ""
     file: str
     """The ONNX file, seen from the folder of this entry's."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     input: ModelInput = ModelInput()
-    crop: ModelCrop = ModelCrop()
+    crop: Annotated[ModelCrop, BeforeValidator(in_full("by"))] = ModelCrop()
     output: str | None = None
     """Name of the output, where the file has several."""
+    licence: str
+    terms: str = ""
+    """One sentence on what the weights may be used for."""
+
+
+class UnitModelEntry(NetEntry):
+    """A detector of action units; a calibration calls it by its name, and `geometry` is taken."""
+
     order: list[str] = Field(min_length=1)
     """What each number of the output scores: a unit as in `AU12`, a half of it as in `AU12.left`, or `-`: neither."""
     activation: Literal["none", "sigmoid"] = "none"
     """What is still to be done to the numbers."""
-    licence: str
-    terms: str = ""
-    """One sentence on what the weights may be used for."""
+
+
+class ClassifierEntry(NetEntry):
+    """A classifier of expressions, to be scored on the benchmark."""
+
+    labels: list[str] = Field(min_length=2)
+    """What each number of the output stands for: a word of one of the eight expressions in any of its forms, as in
+    `happy`, or `-`: none of them."""
+    activation: Literal["none", "softmax", "sigmoid"] = "none"
+    """What is still to be done to the numbers to make shares of them; the highest stays the highest under each."""
+
+
+class Published(Strict):
+    """What the authors of a model report of it on FERBench; shares 0..1. Nothing of it was run here."""
+
+    name: str
+    rows: int = Field(ge=1)
+    """Questions that the figures are over."""
+    reading: Literal["official"] = "official"
+    """Whose rule the replies were read by: the published scripts'."""
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of all sets pooled."""
+    sets: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Accuracy in each."""
+    source: str
+    """The publication."""
+    seen: str
+    """Where the figures were read."""

@@ -121,7 +121,7 @@ def test_the_wheel_holds_code_yaml_and_templates_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     data = {
         f"ferbuild/{path.relative_to(REPO).as_posix()}"
-        for room in ("manifests", "prompts", "training")
+        for room in ("builders", "manifests", "prompts", "training")
         for path in (REPO / room).rglob("*")
         if path.suffix in (".yaml", ".j2", ".json")
     }

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_onnx import mean_net
 
-from ferbuild.builders import unit_model
+from ferbuild.builders import picture_net, unit_model
 from ferbuild.builders.align import TEMPLATE
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.detect import Detection
@@ -233,7 +233,7 @@ def test_more_than_a_picture_is_refused(tmp_path):
 def refusing(engines, monkeypatch):
     """Make OpenCV refuse some engines, and tell which were tried."""
     tried = []
-    real = unit_model._opencv
+    real = picture_net._opencv
 
     def opencv(path, output, engine):
         tried.append(engine)
@@ -241,7 +241,7 @@ def refusing(engines, monkeypatch):
             raise cv2.error("OpenCV(5) x.cpp:1: error: (-213) no such layer\n")
         return real(path, output, engine)
 
-    monkeypatch.setattr(unit_model, "_opencv", opencv)
+    monkeypatch.setattr(picture_net, "_opencv", opencv)
     return tried
 
 

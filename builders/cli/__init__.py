@@ -17,6 +17,8 @@ from ferbuild.builders.errors import FerError, did_you_mean
 class Entry(NamedTuple):
     module: str
     about: str
+    function: str = ""
+    """In the module, where it is not called as the command is."""
 
 
 COMMANDS = {
@@ -33,8 +35,11 @@ COMMANDS = {
     "suspects": Entry("suspects", "List the faces whose labels a confident teacher contradicts."),
     "grounding": Entry("grounding", "Tell which claims of the rationales the measurements bear out."),
     "counterfactual": Entry("counterfactual", "Test whether a model's reasoning follows the picture."),
+    "fairness": Entry("fairness", "Tell whom a model fails on: gaps between groups, and changed looks."),
     "rlvr": Entry("stages", "Make one question a training face, with a checkable answer."),
     "bench": Entry("stages", "Build FERBench from the benchmark splits."),
+    "eval": Entry("evaluate", "Score a model, or a file of its results, on FERBench.", "evaluate"),
+    "leaderboard": Entry("leaderboard", "One table over many results, beside the published figures."),
     "calibrate": Entry("calibrate", "Find out, on rendered faces, which action units may be judged."),
     "render": Entry("render", "Render synthetic faces whose action units are known."),
     "teachers": Entry("teachers", "List who can write the rationales, and who answers now."),
@@ -54,8 +59,9 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name].module}")
-        command: click.Command = getattr(module, cmd_name)
+        entry = COMMANDS[cmd_name]
+        module = importlib.import_module(f"{__name__}.{entry.module}")
+        command: click.Command = getattr(module, entry.function or cmd_name)
         return command
 
     def resolve_command(

@@ -1,0 +1,178 @@
+"""A model's whole evaluation: its answers got or read, scored, compared, and written down.
+
+Stands behind the command: it brings the parts of this package together, and holds no figure of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ferbuild.builders import bench
+from ferbuild.builders.build import Build
+from ferbuild.builders.estimate import Confirm
+from ferbuild.builders.evaluation import (
+    bench_measures,
+    compare,
+    loading,
+    output,
+    rationale,
+    readers,
+    results,
+    review_sheet,
+    run,
+)
+from ferbuild.builders.evaluation.answers import Loaded
+from ferbuild.builders.evaluation.as_json import as_json
+from ferbuild.builders.evaluation.models import Model, model_of
+from ferbuild.builders.evaluation.rationale import Judgements
+from ferbuild.builders.evaluation.robust import robustness
+from ferbuild.builders.evaluation.score import RESAMPLES, Score, score
+from ferbuild.builders.evaluation.variants import VARIANTS, known_variant
+from ferbuild.builders.mark import Report
+from ferbuild.builders.prices import dollars
+from ferbuild.builders.replies import Usage
+from ferbuild.builders.teacher import AskOptions
+from ferbuild.manifests.schema import TeacherEntry
+
+REPORT, REVIEW = "report", "review"
+PARTLY = frozenset({"missing", "doubled", "another benchmark", "unknown set", "not readable", "error"})
+"""Problems with which an evaluation is done in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line may ask for; see its help."""
+
+    model_id: str = ""
+    sets: str = ""
+    samples: int = 1
+    prompts: Sequence[Path] = ()
+    robust: bool = False
+    variants: Sequence[str] = ()
+    rationales: bool = False
+    set_name: str = ""
+    bench: Sequence[Path] = ()
+    name: str = ""
+    against: Sequence[Path] = ()
+    out: Path | None = None
+    pictures: bool = False
+    review: int | None = None
+    resamples: int = RESAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A finished evaluation."""
+
+    score: Score
+    as_json: Mapping[str, Any]
+    out: Path | None
+    """The result folder; None where none was asked for."""
+    complete: bool = True
+    """False: another run goes on with what is still to be asked."""
+
+    @property
+    def exit_code(self) -> int:
+        """0: all is done; 1: rows are missing, in error or left out."""
+        return int(not self.complete or any(one.kind in PARTLY for one in self.score.problems))
+
+
+def of_files(files: Sequence[Path], wanted: Wanted) -> Evaluated:
+    """Score files of results; FerError where nothing in them can be scored."""
+    loaded = readers.load(files, set_name=wanted.set_name, bench=wanted.bench, name=wanted.name)
+    found = score(loaded, resamples=wanted.resamples)
+    more = _more(loaded, found, wanted, seed=0)
+    told = as_json(found) | more
+    if wanted.out:
+        examples = output.examples_of(loaded.table, found.readings, seed=0)
+        output.write_all(wanted.out, told, found.readings, examples)
+    return Evaluated(found, told, wanted.out)
+
+
+def of_model(
+    build: Build, model: str, wanted: Wanted, options: AskOptions, confirm: Confirm | None
+) -> Evaluated | None:
+    """Ask a model all of the benchmark, and score it; None where `confirm` says no to the price."""
+    prompts = bench.read_prompts(wanted.prompts)
+    for name in wanted.variants:
+        known_variant(name)
+    ask = partial(
+        run.run, build, model=model, model_id=wanted.model_id, sets=wanted.sets, samples=wanted.samples,
+        prompts=prompts, options=options,
+    )  # fmt: skip
+    report = ask(confirm=confirm)
+    if report is None:
+        return None
+    who = model_of(build, model, model_id=wanted.model_id, endpoints=options.endpoints, samples=wanted.samples)
+    loaded = loading.load(build, who.name, report.out)
+    seed, ferbench = build.settings.seed, build.settings.work / bench.FOLDER
+    found = score(
+        loaded,
+        seed=seed,
+        resamples=wanted.resamples,
+        ceilings=loading.ceilings(build, loaded.table),
+        cost=partial(_cost, who.entry),
+    )
+    others = {name: ask(variant=name) for name in wanted.variants or (VARIANTS if wanted.robust else ())}
+    judged = _judged(build, ferbench, loaded) if wanted.rationales else None
+    more = _more(loaded, found, wanted, seed=seed, judged=judged)
+    if others:
+        tables = {name: loading.read_answers(one.out) for name, one in others.items() if one}
+        more["robustness"] = robustness(found.readings, tables, seed=seed, resamples=wanted.resamples)
+    out = wanted.out or run.folder_of(build, who) / REPORT
+    told = _told(build, report, who) | as_json(found) | more | {"out": str(out)}
+    examples = output.examples_of(
+        loaded.table, found.readings, seed=seed, ferbench=ferbench if wanted.pictures else None
+    )
+    output.write_all(out, _lasting(told), found.readings, examples)
+    if wanted.review:
+        images = review_sheet.bench_images(ferbench)
+        review_sheet.write_sheet(
+            loaded.table, out / REVIEW, count=wanted.review, seed=seed, images=images, judged=judged
+        )
+    return Evaluated(found, told, out, report.complete)
+
+
+def _more(
+    loaded: Loaded, found: Score, wanted: Wanted, *, seed: int, judged: Judgements | None = None
+) -> dict[str, Any]:
+    """Return the further parts of the JSON that a model and files have alike."""
+    reasoned = rationale.rationales(loaded.table, judged=judged, seed=seed, resamples=wanted.resamples)
+    more: dict[str, Any] = {"rationales": rationale.as_json(reasoned), "notes": list(reasoned.notes)}
+    if wanted.against:
+        own = compare.rows_of(found.name, found.readings)
+        others = [
+            compare.read_rows(one.name, one.folder) for folder in wanted.against for one in results.find(folder)[0]
+        ]
+        pairs = [one for other in others for one in compare.compare(own, other, seed=seed, resamples=wanted.resamples)]
+        more["paired"] = [compare.as_json(one) for one in compare.adjusted(pairs)]
+    return more
+
+
+def _judged(build: Build, ferbench: Path, loaded: Loaded) -> Judgements:
+    """Return what may be said of every face that was answered about; it is measured for that, once for all models."""
+    bench_measures.measure_bench(build, ferbench)
+    return bench_measures.judged_of(build, ferbench, loaded.table["id"].to_pylist())
+
+
+def _told(build: Build, report: Report, who: Model) -> dict[str, Any]:
+    """Return what the command tells of the stage itself, and of who answered."""
+    entry = who.entry
+    about = {"name": entry.name, "kind": entry.kind, "model": entry.model, "sampling": entry.sampling} if entry else {}
+    upstream = [one.as_json() for one in build.ran if one is not report and not one.reused]
+    asked = {"asked": build.asked} if build.asked else {}
+    return report.as_json() | {"upstream": upstream, "baseline": who.program is not None, "entry": about} | asked
+
+
+def _lasting(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what differs from run to run: times, places, and what this run asked."""
+    passing = ("seconds", "out", "upstream", "asked", "reused", "splits")
+    return {name: value for name, value in told.items() if name not in passing}
+
+
+def _cost(entry: TeacherEntry | None, read: int, written: int) -> float | None:
+    return dollars(entry, Usage(read, written)) if entry else None

@@ -1,0 +1,137 @@
+"""The score of one model: every figure of every set, pooled and as the mean of the sets, with its interval.
+
+Stands at the end of the way: it takes readings and returns numbers, which tables, pages and leaderboards show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ferbuild.builders.evaluation import matrices
+from ferbuild.builders.evaluation.answers import Loaded, Problem
+from ferbuild.builders.evaluation.matrices import Drawn, Measured
+from ferbuild.builders.evaluation.metrics import Counts
+from ferbuild.builders.evaluation.reading import OUTCOMES, Readings, read_all
+from ferbuild.builders.evaluation.repeated import calibration, pass_at
+
+RESAMPLES = 2000
+Cost = Callable[[int, int], float | None]
+"""From tokens read and written to US dollars; None where no prices are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """All that is told of one set, or of all sets pooled."""
+
+    labels: Sequence[str]
+    measured: Mapping[str, Measured]
+    """By way of reading: official, strict; in SFEW official-sfew too."""
+    counts: Counts
+    """(labels, labels + unknown): strict."""
+    outcomes: Mapping[str, int]
+    disagreements: int
+    """Rows that the two ways read otherwise."""
+    samples: int
+    """Of each row, at most."""
+    pass_at: Sequence[float]
+    """Chance that one of k samples is right, k from 1 to `samples`; empty of one sample."""
+    calibration: Mapping[str, Any] | None
+    tokens: Mapping[str, int] | None
+    cost: float | None
+    baselines: Mapping[str, Mapping[str, float | None]]
+    ceiling: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One model's score, and the readings that it rests on."""
+
+    name: str
+    sets: Mapping[str, SetScore]
+    pooled: SetScore
+    mean: Mapping[str, Measured]
+    problems: Sequence[Problem]
+    readings: Readings
+    resamples: int
+    seed: int
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further parts of the JSON: robustness, rationales, paired comparisons."""
+
+
+def score(
+    loaded: Loaded,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    ceilings: Mapping[str, Mapping[str, Any]] | None = None,
+    cost: Cost = lambda read, written: None,
+) -> Score:
+    """Return every figure of a model's replies; `ceilings` are what people reach, by set."""
+    table, readings = loaded.table, read_all(loaded.table)
+    drawn: dict[str, dict[str, Drawn]] = {}
+    sets: dict[str, SetScore] = {}
+    for at, name in enumerate(dict.fromkeys(readings.sets)):
+        rows = [row for row, one in enumerate(readings.sets) if one == name]
+        drawn[name] = matrices.draw(readings, rows, resamples, (seed, at))
+        tokens = _tokens(table, pc.equal(table["set"], name))
+        sets[name] = _set_score(readings, rows, drawn[name], tokens, cost, (ceilings or {}).get(name))
+    whole = _set_score(readings, range(len(readings)), matrices.pool(drawn), _tokens(table, None), cost, None)
+    return Score(loaded.name, sets, whole, matrices.mean(drawn), loaded.problems, readings, resamples, seed)
+
+
+def _set_score(
+    readings: Readings,
+    rows: Sequence[int],
+    drawn: Mapping[str, Drawn],
+    tokens: Mapping[str, int] | None,
+    cost: Cost,
+    ceiling: Mapping[str, Any] | None,
+) -> SetScore:
+    said = [readings.said[row] for row in rows]
+    outcomes = Counter(one.outcome for one in said)
+    samples = max((one.samples for one in said), default=1)
+    return SetScore(
+        labels=drawn["strict"].labels,
+        measured={way: matrices.measured(way, one) for way, one in drawn.items()},
+        counts=drawn["strict"].counts,
+        outcomes={name: outcomes[name] for name in OUTCOMES},
+        disagreements=len(disagreements(readings, rows)),
+        samples=samples,
+        pass_at=pass_at(said, samples),
+        calibration=calibration(readings, rows) if samples > 1 else None,
+        tokens=tokens,
+        cost=cost(tokens["read"], tokens["written"]) if tokens else None,
+        baselines=_baselines(readings, rows, drawn["strict"].counts),
+        ceiling=ceiling,
+    )
+
+
+def disagreements(readings: Readings, rows: Sequence[int]) -> list[int]:
+    """Return the rows that the published script and the strict parser read otherwise; errors are none."""
+    return [row for row in rows if readings.official[row] not in (None, readings.said[row].label)]
+
+
+def _tokens(table: pa.Table, where: Any) -> dict[str, int] | None:
+    """Return the tokens of some rows; None where none is counted."""
+    some = table if where is None else table.filter(where)
+    sums = {name: pc.sum(some[f"tokens_{name}"]).as_py() for name in ("read", "written")}
+    return None if None in sums.values() else sums
+
+
+def _baselines(readings: Readings, rows: Sequence[int], counts: Counts) -> dict[str, Mapping[str, float | None]]:
+    """Return what always naming the most frequent label scores here, and what drawing one of the choices does."""
+    if not len(rows):
+        return {name: {"accuracy": None, "uar": None} for name in ("majority", "random")}
+    true = counts.sum(-1)
+    chance = float(np.mean([1 / max(len(readings.choices[row]), 1) for row in rows]))
+    return {
+        "majority": {"accuracy": float(true.max() / true.sum()), "uar": 1 / len(true)},
+        "random": {"accuracy": chance, "uar": chance},
+    }

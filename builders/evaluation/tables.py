@@ -1,0 +1,158 @@
+"""A score as tables: lines for a terminal, and Markdown for a paper's appendix or a model's card.
+
+Stands behind the score and before the command line; what the tables hold comes from `columns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from ferbuild.builders.evaluation import columns
+from ferbuild.builders.evaluation.columns import Column, Table
+from ferbuild.builders.evaluation.figures import (
+    NONE,
+    RATES,
+    Found,
+    Line,
+    cautions,
+    counted,
+    lines,
+    outcomes,
+    percent,
+    plain,
+    weakest,
+    who,
+)
+
+BOLD = "accuracy"
+"""Head of the figures that stand out."""
+STRIKING = 5.0
+"""Per cent of the rows; from here on a terminal marks the rate."""
+_MARKS = "\\|`*_[]"
+"""What means something to Markdown within a line."""
+
+
+def terminal(found: Found, *, width: int) -> list[str]:
+    """Return the lines that a terminal of `width` letters shows; none is longer, down to a width of about 60."""
+    rows = lines(found)
+    out = [
+        f"{click.style(plain(found['model']), bold=True)}   {_how(found)}",
+        *([who(found)] if who(found) else []),
+        "",
+    ]
+    for table in _first(rows):
+        out += [*_packed(table, width), ""]
+    for title, table in columns.more(found):
+        out += [click.style(title, bold=True), *_packed(table, width), ""]
+    if warnings := [*_problems(found), *cautions(found)]:
+        title = click.style("to know before the figures", fg="yellow", bold=True)
+        out += [title, *(_cut(f"  {text}", width) for text in warnings), ""]
+    return [*out, click.style("lowest recall", bold=True), *(f"  {text}" for text in _weakest(found))]
+
+
+def _first(rows: Sequence[Line]) -> tuple[Table, Table]:
+    """Return the tables that every score has; the mean of the sets has neither baselines nor rates."""
+    whole = [line for line in rows if line.whole]
+    return [columns.names(rows), *columns.scores(rows)], [columns.names(whole), *columns.around(whole)]
+
+
+def _how(found: Found) -> str:
+    return f"figures in %, 95 % intervals of {counted(found['resamples'], 'resample')}, seed {found['seed']}"
+
+
+def _problems(found: Found) -> Iterator[str]:
+    for one in found["problems"]:
+        yield f"{plain(one['where'])}: {one['kind']}, {counted(one['count'], 'row')}: {plain(one['detail'])}"
+
+
+def _weakest(found: Found) -> Iterator[str]:
+    for one in weakest(found):
+        yield f"{percent(one.recall):>5} %  {one.label} in {one.set} ({counted(one.n, 'row')})"
+
+
+def _packed(table: Table, width: int) -> Iterator[str]:
+    """Yield the lines of a table; columns for which there is no room beside its names go on below them."""
+    names, *figures = table
+    beside: list[Column] = []
+    for column in figures:
+        if beside and sum(one.width for one in beside) + column.width > width - _wide(names):
+            yield from _grid(names, beside)
+            beside = []
+        beside.append(column)
+    yield from _grid(names, beside)
+
+
+def _grid(names: Column, beside: Sequence[Column]) -> Iterator[str]:
+    yield f"{names.head:<{_wide(names)}}" + "".join(f"{one.head:>{one.width}}" for one in beside)
+    for at, name in enumerate(names.cells):
+        figures = (_styled(one.head, f"{one.cells[at]:>{one.width}}") for one in beside)
+        yield f"{name:<{_wide(names)}}" + "".join(figures)
+
+
+def _wide(names: Column) -> int:
+    return names.width - columns.GAP
+
+
+def _styled(head: str, cell: str) -> str:
+    """Return a padded cell as a terminal shows it: the figure that counts bold, and rates that strike marked."""
+    if head == BOLD:
+        return click.style(cell, bold=True)
+    strikes = head in RATES and cell.strip() != NONE and float(cell) >= STRIKING
+    return click.style(cell, fg="yellow") if strikes else cell
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def markdown(found: Found) -> str:
+    """Return the score as Markdown, from headings of the second level on."""
+    rows = lines(found)
+    parts = [
+        f"## FERBench: {_cell(found['model'])}",
+        *([f"Model: {_cell(who(found))}."] if who(found) else []),
+        f"Answers are read by the `{found['extractor']}` extractor. `official` is the accuracy by the published"
+        f" script's reading; the difference is in points. All {_how(found)}.",
+        *map(_table, _first(rows)),
+    ]
+    if warnings := [*_problems(found), *cautions(found)]:
+        parts += ["### To know before the figures", "\n".join(f"- {_cell(text)}" for text in warnings)]
+    for title, table in columns.more(found):
+        parts += [f"### {title.capitalize()}", _table(table)]
+    parts += ["### Lowest recall", "\n".join(f"- {text.strip()}" for text in _weakest(found))]
+    for name, one in found["sets"].items():
+        parts += _of_set(name, one)
+    return "\n\n".join(parts) + "\n"
+
+
+def _of_set(name: str, one: Found) -> Iterator[str]:
+    """Yield what Markdown tells of one set: every reading, its classes, confusions and outcomes, and its samples."""
+    yield f"### {_cell(name)}"
+    yield _table(columns.ways(one))
+    yield _table(columns.classes(one))
+    yield "Rows are the true labels, columns what was answered:"
+    yield _table(columns.confusion(one))
+    yield "Replies: " + ", ".join(f"{what} {count:,}" for what, count in outcomes(one)) + "."
+    if passed := one.get("pass_at"):
+        shares = ", ".join(f"k = {k}: {percent(share)} %" for k, share in passed.items())
+        yield f"One of k samples is right: {shares}."
+    if found := one.get("calibration"):
+        error = percent(found["ece"])
+        yield f"Calibration by the agreement of {one['samples']} samples, expected calibration error {error} points:"
+        yield _table(columns.calibration(found))
+
+
+def _table(table: Table) -> str:
+    """Return a Markdown table: names to the left, figures to the right."""
+    head = [_cell(one.head) for one in table]
+    rule = [":--", *("--:" for _ in table[1:])]
+    rows = zip(*(map(_cell, one.cells) for one in table), strict=True)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _cell(text: str) -> str:
+    """Return text from outside so that no table ends at it, and none of it is taken for Markdown or HTML."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)
