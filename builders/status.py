@@ -11,6 +11,8 @@ from typing import get_args, get_type_hints
 
 from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
+from ferbuild.builders.evaluation import run
+from ferbuild.builders.evaluation.variants import PLAIN
 from ferbuild.builders.mark import Report, read_mark
 from ferbuild.builders.stage import Plan
 from ferbuild.builders.styles import SUFFIX
@@ -40,7 +42,15 @@ def status(build: Build) -> list[State]:
     """Return the state of every stage, planned anew with the flags it was last built with."""
     work = build.settings.work
     beside = [_state(build, name, module, work / name) for name, module in BESIDE.items() if read_mark(work / name)]
-    return [*(_state(build, name, module, work / module.FOLDER) for name, module in STAGES.items()), *beside]
+    scored = [_state(build, _called(folder), run, folder) for folder in sorted((work / run.FOLDER).glob("*/*"))]
+    stages = (_state(build, name, module, work / module.FOLDER) for name, module in STAGES.items())
+    return [*stages, *beside, *(one for one in scored if one.report)]
+
+
+def _called(folder: Path) -> str:
+    """Return what a model's answers are called: eval/qwen7b, and eval/qwen7b/order for what it said asked otherwise."""
+    name = f"{run.FOLDER}/{folder.parent.name}"
+    return name if folder.name == PLAIN else f"{name}/{folder.name}"
 
 
 def _state(build: Build, name: str, module: ModuleType, folder: Path) -> State:

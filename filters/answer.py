@@ -19,8 +19,9 @@ The rules, first match wins. Tags count in any letter case; a block is what stan
    family in FORMS that exactly one candidate shares: `ok`.
 7. Else its text is cut into parts at punctuation, "and", "or", "nor", "but", "rather than", "instead of". A part
    that begins with a word of negation, or follows "rather than" or "instead of", is negated; negation goes
-   on over "and", "or", "nor" and ends at the next other cut; after it a part may begin with "it is". Where every
-   part is a label, those that are not negated decide: one is `ok`, two or more are `several` without a label.
+   on over "and", "or", "nor" and ends at the next other cut; after it a part may begin with "it is". A lone word of
+   negation denies the part after it, but for a "no" that stands after a label. Where every part is a label, those
+   that are not negated decide: one is `ok`, two or more are `several` without a label.
 8. Otherwise a blank block is `empty`, one that refuses is `refused`, all else is `not a candidate`.
 9. No answer block outside the thinking: an answer inside it, or stray tags, are `malformed` with the label of
    the last answer inside; so is a bare label (rules 6 and 7) as the whole rest of the text, with that
@@ -69,6 +70,7 @@ _NOT = re.compile(
     r"\A\W*(?:(?:it|this|that)(?:\s+is|['’]s)\s+|(?:definitely|certainly|clearly)\s+)?"
     r"(?:not|no|non|never|neither|isn['’]?t)\b"
 )
+_NO = re.compile(r"\A\W*no\b")
 _AFFIRMS = re.compile(r"\A\W*(?:it|this|that)(?:\s+is|['’]s)\b")
 _DOING = (
     r"(?:help|assist|comply|fulfil|provide|answer|judge|determine|identify|infer|tell|say|recogni[sz]e|analy[sz]e"
@@ -206,7 +208,8 @@ def _parts(said: str, table: Mapping[str, str]) -> set[str]:
             return set()
         if spoken and not negated:
             labels.add(table[spoken])
-        cut = "and" if negated and not spoken else next_cut  # "not: fear" denies fear
+        # "not: fear" denies fear; after a label a lone "no" takes that back, and what follows is another answer
+        cut = "and" if negated and not spoken and not (labels and _NO.match(part)) else next_cut
     return labels
 
 

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 UNKNOWN = "unknown"
 
-_FIRST = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.IGNORECASE)
-_FIRST_ALONE = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_BEGIN = re.compile("<answer>", re.IGNORECASE)
+_END = re.compile("</answer>", re.IGNORECASE)
 
 _COMMON = {
     "disgust": ("revulsion", "repulsion"),
@@ -55,11 +55,10 @@ def read_official(text: str, candidates: Sequence[str], set_name: str, *, alone:
     `alone`: by the script that scores SFEW alone, which wants the tag in lower case and lets it span lines; the other
     sets' own scripts read as the pooled one does. KeyError: the scripts know no such set.
     """
-    found = (_FIRST_ALONE if alone else _FIRST).search(text)
-    said = found[1].strip().lower() if found else ""
-    if found:
+    said = _spanning(text) if alone else _on_a_line(text)
+    if said is not None:
         for label in candidates:
-            if label.lower() in said:
+            if label.lower() in said.lower():
                 return label
     lower = text.lower()
     for label in candidates:
@@ -67,3 +66,23 @@ def read_official(text: str, candidates: Sequence[str], set_name: str, *, alone:
             return label
     synonyms = SYNONYMS[set_name].items()
     return next((label for label, words in synonyms if any(word in lower for word in words)), UNKNOWN)
+
+
+def _on_a_line(text: str) -> str | None:
+    """Return what stands in the first tag whose text, spaces and line ends around it aside, is on one line.
+
+    The scripts say it by one expression, whose time grows with the square of a reply that loops.
+    """
+    for begin in _BEGIN.finditer(text):
+        end = _END.search(text, begin.end())
+        if end is None:
+            return None
+        if "\n" not in (said := text[begin.end() : end.start()].strip()):
+            return said
+    return None
+
+
+def _spanning(text: str) -> str | None:
+    _, begin, rest = text.partition("<answer>")
+    said, end, _ = rest.partition("</answer>")
+    return said.strip() if begin and end else None

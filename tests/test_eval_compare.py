@@ -253,12 +253,11 @@ def answers(labels: str) -> pa.Table:
 
 def test_predictions_come_back_from_disk_as_they_were_read(tmp_path):
     readings = read_all(answers("110-1"))
-    output.write_predictions(tmp_path / compare.PREDICTIONS, readings)
+    output.write_predictions(tmp_path / as_json.PREDICTIONS, readings)
     own = compare.rows_of("m", readings)
     assert compare.read_rows("m", tmp_path) == own
     assert own.right == [True, True, False, False, True]
     assert own.clusters == ["c0", "c0", "c1", "c1", "c2"]
-    assert compare.PREDICTIONS == output.PREDICTIONS
     assert {"set", "image_path", "true_label", "strict", "cluster"} <= set(as_json.predictions(readings)[0])
 
 
@@ -280,12 +279,12 @@ def test_broken_predictions_are_named(tmp_path, text, problem):
     elif text == "null path":
         text = json.dumps(line | {"image_path": None})
     if text is not None:
-        (tmp_path / compare.PREDICTIONS).write_text(text)
+        (tmp_path / as_json.PREDICTIONS).write_text(text)
     with pytest.raises(FerError, match=problem) as caught:
         compare.read_rows("m", tmp_path)
-    assert caught.value.where == str(tmp_path / compare.PREDICTIONS)
+    assert caught.value.where == str(tmp_path / as_json.PREDICTIONS)
 
 
 def test_no_predictions_at_all_are_no_rows(tmp_path):
-    (tmp_path / compare.PREDICTIONS).write_text("")
+    (tmp_path / as_json.PREDICTIONS).write_text("")
     assert compare.read_rows("m", tmp_path) == Rows("m", [], [], [], [], [])

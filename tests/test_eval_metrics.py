@@ -413,7 +413,6 @@ def test_strict_a_label_without_an_answer_counts_for_nothing(chosen, thought, pr
         assert read(f"{text}<answer>{label}", LABELS[name]) == (None, "truncated")
 
 
-@pytest.mark.xfail(strict=True, reason="a lone no between two labels is taken to deny the second")
 @pytest.mark.parametrize(
     "said", ["fear? No, sadness", "Fear. No. Sadness.", "fear (no, sadness)", "fear - no - sadness"]
 )

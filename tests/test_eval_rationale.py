@@ -374,7 +374,7 @@ def test_every_picture_of_the_benchmark_is_measured_once(
     demo: Demo, built: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ferbench = demo.work / "ferbench"
-    out = built.settings.work / "eval" / "measures"
+    out = built.settings.work / "ferbench-measures"
     tables = [shards.read_stream(path) for paths in shards.split_files(out).values() for path in paths]
     found = {one["id"]: one for part in tables for one in part.to_pylist()}
     rows = bench_rows(demo)

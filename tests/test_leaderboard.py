@@ -187,7 +187,6 @@ def test_a_real_score_can_be_read(tmp_path):
     (one,) = found.partial
     assert (one.name, one.n, one.strict.value, one.official) == ("m", 5, 0.6, 0.75)
     assert (one.unanswered, one.error, found.broken) == (0.2, 0.2, [])
-    assert scored.FORM == results.FORM and results.RESULT == output.RESULT
 
 
 def test_json_holds_all_that_is_shown(compared):

@@ -107,6 +107,13 @@ def test_the_box_is_cut_with_its_margin(net):
         assert found == pytest.approx([share] * 3, abs=0.03)
 
 
+def test_without_a_crop_the_whole_picture_is_taken(net):
+    half = np.zeros((300, 200, 3), np.uint8)
+    half[:150] = 255
+    assert scores(net, half, crop="none") == pytest.approx([0.5] * 3, abs=0.01)
+    assert scores(net, half, crop={"by": "none"}, input={"width": 32, "height": 32, "scale": 1.0})[0] > 100
+
+
 def test_a_long_box_keeps_its_shape(tmp_path):
     path = mean_net(tmp_path / "wide.onnx", IDENTITY, size=(32, 64))
     white = np.zeros((300, 300, 3), np.uint8)

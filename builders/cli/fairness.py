@@ -54,6 +54,8 @@ def fairness(options: Options, asked: Asked, result: Path | None, count: int, si
     people = result is not None or asked.teacher is None
     if export and not people:
         raise click.UsageError("--export writes gaps between groups of people: name a result with --result")
+    if asked.options.endpoints and not asked.teacher:
+        raise click.UsageError("--endpoint is a model's: name it with --model")
     opened = building if asked.teacher else looking
     with opened(options, required=people) as build:
         told = groups.look(build, result) if people else None
@@ -85,7 +87,7 @@ def _end(
         emit({**about, **parts, **asked.as_json()})
     else:
         for line in (*_people(told), *_looks(build, found, report)):
-            click.echo(line)
+            click.echo(line.rstrip(" "))
         if export:
             click.echo(f"\n{export}: the gaps, and nothing of a row or a group")
     return exit_code(report) if report else 0
@@ -105,14 +107,14 @@ def _people(told: Looked | None) -> Iterator[str]:
         yield ""
     if told.broken:
         yield f"{told.broken:,} attribute files cannot be read, the first: {told.first_broken}"
-    yield PEOPLE
+    yield PEOPLE.removeprefix("\n")
 
 
 def _attribute(attribute: str, plain: Compared, alike: Compared) -> Iterator[str]:
     from ferbuild.builders.evaluation.figures import counted
     from ferbuild.builders.evaluation.gaps import LEAST
 
-    yield f"\n{attribute:<20}{'rows':>7}{'share':>8}  {'95 %':<13}{'alike':>8}  {'95 %':<13}"
+    yield f"\n{attribute:<20}{'rows':>7}{'share %':>8}  {'95 %':<13}{'alike %':>8}  95 %"
     weighed = {group.name: group for group in alike.groups}
     for group in plain.groups:
         yield f"  {group.name:<18}{group.rows:>7,}{_figure(group.share, group)}{_figures(weighed.get(group.name))}"
@@ -151,7 +153,7 @@ def _looks(build: Build, found: Flips | None, report: Report | None) -> Iterator
     yield f"\n{click.style(found.teacher, bold=True)}{f' ({found.model})' if found.model else ''}"
     if found.baseline:
         yield "the embedded baseline: a program that measures a mesh, for trying; no model answers here"
-    yield f"\n{'changed':<9}{'faces':>6}{'flips':>8}  {'95 %':<13}{'more':>8}  {'95 %':<16}right, by level"
+    yield f"\n{'changed':<9}{'faces':>6}{'flips %':>8}  {'95 %':<13}{'more':>8}  {'95 %':<16}right %, by level"
     for name, one in found.changes.items():
         yield _change(name, one)
     yield from _unsaid(found)

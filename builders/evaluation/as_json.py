@@ -15,6 +15,8 @@ from ferbuild.builders.evaluation.reading import Readings
 from ferbuild.builders.evaluation.score import Score, SetScore
 from ferbuild.filters.official import UNKNOWN
 
+RESULT, PREDICTIONS = "result.json", "predictions.jsonl"
+"""Of a result folder: the score, and a JSON line a row."""
 FORM = 1
 """Of result.json: raised when a key changes its meaning."""
 RATES = {

@@ -35,7 +35,7 @@ from ferbuild.manifests.load import load_calibration
 log = logging.getLogger(__name__)
 
 VERSION = 1
-FOLDER = Path("eval") / "measures"
+FOLDER = "ferbench-measures"
 ABOUT = "Detector and face-mesh measures of the benchmark's pictures, joined to `ferbench` by `id`."
 
 

@@ -32,6 +32,8 @@ GAP = 2
 """Spaces between two columns on a terminal."""
 METRICS = {"accuracy": "accuracy", "uar": "UAR", "precision": "precision", "recall": "recall", "f1": "F1"}
 """Of a reading, and their names in a head."""
+CALIBRATED = {"agreement": "mean agreement", "accuracy": "accuracy"}
+"""Of a bin, likewise."""
 
 
 class Column(NamedTuple):
@@ -48,6 +50,14 @@ class Column(NamedTuple):
 
 Table = Sequence[Column]
 """Names first, then figures."""
+
+
+class Part(NamedTuple):
+    """A titled table, and what must be known of it."""
+
+    title: str
+    table: Table
+    notes: Sequence[str] = ()
 
 
 def names(rows: Sequence[Line], head: str = "") -> Column:
@@ -77,17 +87,17 @@ def around(rows: Sequence[Line]) -> Table:
     ]
 
 
-def more(found: Found) -> Iterator[tuple[str, Table]]:
-    """Yield titled tables of what only some scores have."""
+def more(found: Found) -> Iterator[Part]:
+    """Yield what only some scores have."""
     if found.get("paired"):
-        yield "beside other models, on the rows that both have", _paired(found["paired"])
+        yield Part("beside other models, on the rows that both have", _paired(found["paired"]))
     if found.get("robustness"):
-        yield "the same faces, asked or shown in another way", _robustness(found["robustness"])
+        yield Part("the same faces, asked or shown in another way", _robustness(found["robustness"]))
     if found.get("rationales"):
-        yield "reasoning", _rationales(found["rationales"])
+        yield Part("reasoning", _rationales(found["rationales"]), found.get("notes", ()))
     spent = {name: one for name, one in found["sets"].items() if one.get("tokens") or one.get("cost") is not None}
     if spent:
-        yield "spent", _spent(spent | ({POOLED: found["pooled"]} if len(spent) > 1 else {}))
+        yield Part("spent", _spent(spent | ({POOLED: found["pooled"]} if len(spent) > 1 else {})))
 
 
 def _paired(rows: Sequence[Found]) -> Table:
@@ -174,6 +184,3 @@ def calibration(found: Found) -> Table:
         *(Column(head, [percent(part[what]) for part in bins]) for what, head in CALIBRATED.items()),
         Column("n", [f"{part['n']:,}" for part in bins]),
     ]
-
-
-CALIBRATED = {"agreement": "mean agreement", "accuracy": "accuracy"}

@@ -20,12 +20,11 @@ import orjson
 
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation import metrics
+from ferbuild.builders.evaluation.as_json import PREDICTIONS
 from ferbuild.builders.evaluation.metrics import Counts, Shares
 from ferbuild.builders.evaluation.reading import Readings
 
 RESAMPLES = 2000
-PREDICTIONS = "predictions.jsonl"
-"""Of a result folder: a line a row."""
 POOLED, MEAN = "pooled", "mean"
 LEVEL, POWER = 0.05, 0.80
 """Of the smallest difference: chance of calling one where there is none, and of finding one where it is."""
@@ -69,7 +68,8 @@ class Paired(NamedTuple):
     p_holm: float | None
     """The same after Holm's correction for all comparisons of the call, or of `adjusted`."""
     smallest: float | None
-    """See `smallest`; None too where these rows could not show any difference."""
+    """See `smallest`, of as many independent rows as the clusters are worth: n by the design effect (Kish 1965), which
+    is how much larger the variance of the difference is with whole clusters drawn than with single rows."""
     left_out: int
     """Rows that only one of the two has, or that they have with different true labels."""
 
@@ -88,7 +88,7 @@ class _Part(NamedTuple):
         return metrics.resampled(self.cells.tolist(), self.clusters, 3, resamples, (seed, crc32(self.set.encode())))
 
     def spread(self) -> tuple[float, float]:
-        """Return the variance of the summed differences with rows taken by cluster, and with rows for independent."""
+        """Return the variance of the summed differences with whole clusters drawn, and with single rows."""
         signs = np.array([0.0, 1.0, -1.0])[self.cells]
         own = signs - signs.mean()
         by_cluster = np.bincount(np.unique(np.asarray(self.clusters), return_inverse=True)[1], own)

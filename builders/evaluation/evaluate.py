@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ferbuild.builders import bench
+from ferbuild.builders import bench, nets
 from ferbuild.builders.build import Build
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.estimate import Confirm
 from ferbuild.builders.evaluation import (
     bench_measures,
@@ -82,14 +83,15 @@ class Evaluated:
 
 
 def of_files(files: Sequence[Path], wanted: Wanted) -> Evaluated:
-    """Score files of results; FerError where nothing in them can be scored."""
+    """Score files of results; FerError where nothing in them can be scored, or for what needs the model."""
+    for flag, given in (("--robust", wanted.robust or wanted.variants), ("--review", wanted.review)):
+        if given:
+            raise FerError(flag, "needs the model and the pictures, and files of results have neither", "leave it out")
     loaded = readers.load(files, set_name=wanted.set_name, bench=wanted.bench, name=wanted.name)
     found = score(loaded, resamples=wanted.resamples)
-    more = _more(loaded, found, wanted, seed=0)
-    told = as_json(found) | more
+    told = as_json(found) | _more(loaded, found, wanted, seed=0)
     if wanted.out:
-        examples = output.examples_of(loaded.table, found.readings, seed=0)
-        output.write_all(wanted.out, told, found.readings, examples)
+        output.write_all(wanted.out, told, found.readings, output.examples_of(loaded.table, found.readings, seed=0))
     return Evaluated(found, told, wanted.out)
 
 
@@ -97,43 +99,43 @@ def of_model(
     build: Build, model: str, wanted: Wanted, options: AskOptions, confirm: Confirm | None
 ) -> Evaluated | None:
     """Ask a model all of the benchmark, and score it; None where `confirm` says no to the price."""
-    prompts = bench.read_prompts(wanted.prompts)
-    for name in wanted.variants:
-        known_variant(name)
+    variants = [known_variant(name) for name in wanted.variants] or (list(VARIANTS) if wanted.robust else [])
+    who = model_of(build, model, model_id=wanted.model_id, endpoints=options.endpoints, samples=wanted.samples)
+    if variants and who.program:
+        raise FerError(f"--model {model}", "is no model that is asked, and cannot be asked otherwise", "leave it plain")
+    if wanted.rationales:
+        nets.fitting_calibration(build.settings)  # hours of asking are not spent to find that nothing can be judged
     ask = partial(
         run.run, build, model=model, model_id=wanted.model_id, sets=wanted.sets, samples=wanted.samples,
-        prompts=prompts, options=options,
+        prompts=bench.read_prompts(wanted.prompts), options=options,
     )  # fmt: skip
     report = ask(confirm=confirm)
     if report is None:
         return None
-    who = model_of(build, model, model_id=wanted.model_id, endpoints=options.endpoints, samples=wanted.samples)
-    loaded = loading.load(build, who.name, report.out)
+    others = {name: other.out for name in variants if (other := ask(variant=name))}
+    return _scored(build, who, wanted, report, others)
+
+
+def _scored(build: Build, who: Model, wanted: Wanted, report: Report, variants: Mapping[str, Path]) -> Evaluated:
+    """Score a model's answers, and write all there is to say of them; `variants`: name to the folder of its answers."""
     seed, ferbench = build.settings.seed, build.settings.work / bench.FOLDER
-    found = score(
-        loaded,
-        seed=seed,
-        resamples=wanted.resamples,
-        ceilings=loading.ceilings(build, loaded.table),
-        cost=partial(_cost, who.entry),
-    )
-    others = {name: ask(variant=name) for name in wanted.variants or (VARIANTS if wanted.robust else ())}
+    loaded = loading.load(build, who.name, report.out)
+    people, cost = loading.ceilings(build, loaded.table), partial(_cost, who.entry)
+    found = score(loaded, seed=seed, resamples=wanted.resamples, ceilings=people, cost=cost)
     judged = _judged(build, ferbench, loaded) if wanted.rationales else None
     more = _more(loaded, found, wanted, seed=seed, judged=judged)
-    if others:
-        tables = {name: loading.read_answers(one.out) for name, one in others.items() if one}
+    if variants:
+        tables = {name: loading.read_answers(folder) for name, folder in variants.items()}
         more["robustness"] = robustness(found.readings, tables, seed=seed, resamples=wanted.resamples)
     out = wanted.out or run.folder_of(build, who) / REPORT
     told = _told(build, report, who) | as_json(found) | more | {"out": str(out)}
-    examples = output.examples_of(
-        loaded.table, found.readings, seed=seed, ferbench=ferbench if wanted.pictures else None
-    )
+    pictured = ferbench if wanted.pictures else None
+    examples = output.examples_of(loaded.table, found.readings, seed=seed, ferbench=pictured)
     output.write_all(out, _lasting(told), found.readings, examples)
     if wanted.review:
         images = review_sheet.bench_images(ferbench)
-        review_sheet.write_sheet(
-            loaded.table, out / REVIEW, count=wanted.review, seed=seed, images=images, judged=judged
-        )
+        folder = out.with_name(REVIEW)
+        review_sheet.write_sheet(loaded.table, folder, count=wanted.review, seed=seed, images=images, judged=judged)
     return Evaluated(found, told, out, report.complete)
 
 
@@ -141,8 +143,10 @@ def _more(
     loaded: Loaded, found: Score, wanted: Wanted, *, seed: int, judged: Judgements | None = None
 ) -> dict[str, Any]:
     """Return the further parts of the JSON that a model and files have alike."""
-    reasoned = rationale.rationales(loaded.table, judged=judged, seed=seed, resamples=wanted.resamples)
-    more: dict[str, Any] = {"rationales": rationale.as_json(reasoned), "notes": list(reasoned.notes)}
+    more: dict[str, Any] = {}
+    if wanted.rationales:
+        reasoned = rationale.rationales(loaded.table, judged=judged, seed=seed, resamples=wanted.resamples)
+        more |= {"rationales": rationale.as_json(reasoned), "notes": list(reasoned.notes)}
     if wanted.against:
         own = compare.rows_of(found.name, found.readings)
         others = [

@@ -208,7 +208,7 @@ def _row(said: Said, known: KnownSet, path: str, where: str) -> Row | None:
             raise FerError(where, problem, hint)
         return None
     row = known.bench.find(path) if path else None
-    if row is None and said.at is not None and said.at < len(known.bench.rows):
+    if row is None and said.at is not None and 0 <= said.at < len(known.bench.rows):
         row, word = known.bench.rows[said.at], known.word(said.true)
         if word and word != row.true:
             problem = f"row {said.at} of {known.name} is said to be {word}, and the benchmark has {row.true} there"

@@ -16,9 +16,9 @@ from ferbuild.builders import cot, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation import attributes, compare, gaps
+from ferbuild.builders.evaluation.as_json import RESULT
 from ferbuild.builders.evaluation.attributes import ATTRIBUTES, SET, UNSURE, Person, name_of
 from ferbuild.builders.evaluation.gaps import Compared, Rows
-from ferbuild.builders.evaluation.results import RESULT
 from ferbuild.builders.mark import read_mark
 from ferbuild.builders.training_rows import SPLIT
 

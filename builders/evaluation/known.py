@@ -189,9 +189,18 @@ def _of_file(path: Path, sets: Sets, set_name: str) -> dict[str, KnownSet]:
         seen = by_path(place, sets)
         known = seen[0] if seen else set_of(set_name, sets) or named_in(path, sets)
         if known is None:
-            raise FerError(path, f"no set can be told of {place}", f"name it: --set, one of {', '.join(sets)}")
-        found.setdefault(known.name, []).append(Row(seen[1] if seen else place, true, text_of(row, ("id",)) or None))
+            raise FerError(path, f"no set can be told of {place}", f"name it: --set, one of {_listed(sets)}")
+        word = known.word(true)
+        if word is None:
+            raise FerError(
+                path, f"row {at + 1}: {true!r} is no label of {known.name}", f"its own: {_listed(known.words)}"
+            )
+        found.setdefault(known.name, []).append(Row(seen[1] if seen else place, word, text_of(row, ("id",)) or None))
     return {name: KnownSet(name, (), {}, bench=_rows(rows)) for name, rows in found.items()}
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
 
 
 def _published(path: Path) -> list[Any]:

@@ -143,7 +143,7 @@ def _values(way: str, counts: Counts, drawn: Drawn) -> dict[str, Shares]:
     are over the labels that are true or predicted, unknown among them, as the published scripts have it.
     """
     found = metrics.on_labels(counts) if way == STRICT else metrics.on_seen(counts)
-    uar = metrics.per_class(counts).recall[..., : len(drawn.labels)].mean(-1)
+    uar = metrics.recall_on(counts, len(drawn.labels))
     return {
         "accuracy": found.accuracy,
         "uar": uar,

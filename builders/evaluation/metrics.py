@@ -57,7 +57,8 @@ def per_class(counts: Counts) -> PerClass:
 def on_labels(counts: Counts) -> Figures:
     """Return the figures on a fixed set of labels, the rows of the matrices: a label without rows counts as nought."""
     found = per_class(counts)
-    return Figures(_accuracy(counts), found.precision.mean(-1), found.recall.mean(-1), found.f1.mean(-1))
+    means = (_counted(values.mean(-1), counts) for values in (found.precision, found.recall, found.f1))
+    return Figures(_accuracy(counts), *means)
 
 
 def on_seen(counts: Counts) -> Figures:
@@ -67,8 +68,13 @@ def on_seen(counts: Counts) -> Figures:
     """
     found = per_class(counts)
     seen = (counts.sum(-1) + counts.sum(-2)) > 0
-    means = (_mean(values, seen) for values in (found.precision, found.recall, found.f1))
+    means = (_counted(_mean(values, seen), counts) for values in (found.precision, found.recall, found.f1))
     return Figures(_accuracy(counts), *means)
+
+
+def recall_on(counts: Counts, labels: int) -> Shares:
+    """Return the mean recall over the first `labels` labels: UAR."""
+    return _counted(per_class(counts).recall[..., :labels].mean(-1), counts)
 
 
 def resampled(cells: Sequence[int], clusters: Sequence[str], size: int, resamples: int, seed: Sequence[int]) -> Counts:
@@ -102,17 +108,25 @@ def _kinds(cells: Sequence[int], clusters: Sequence[str]) -> list[tuple[int, ...
 
 
 def ends(values: Shares) -> tuple[float, float] | None:
-    """Return the ends of the percentile interval over the resamples; None where one of them counts nothing."""
-    if not values.size or np.isnan(values).any():
+    """Return the ends of the percentile interval over the resamples.
+
+    None where more than one in a hundred of them counts nothing: an interval over the others would be too narrow.
+    """
+    counted = values[~np.isnan(values)]
+    if not counted.size or counted.size < 0.99 * values.size:
         return None
-    low, high = np.percentile(values, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
+    low, high = np.percentile(counted, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def _accuracy(counts: Counts) -> Shares:
     hits = np.diagonal(counts, axis1=-2, axis2=-1).sum(-1)
-    total = counts.sum((-2, -1))
-    return np.where(total > 0, hits / np.maximum(total, 1), np.nan)
+    return _counted(hits / np.maximum(counts.sum((-2, -1)), 1), counts)
+
+
+def _counted(values: Shares, counts: Counts) -> Shares:
+    """Return the values, NaN of matrices that count no row."""
+    return np.where(counts.sum((-2, -1)) > 0, values, np.nan)
 
 
 def _share(part: Counts, whole: Counts) -> Shares:

@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from ferbuild.builders import shards
 from ferbuild.builders.evaluation import tables
-from ferbuild.builders.evaluation.as_json import predictions
+from ferbuild.builders.evaluation.as_json import PREDICTIONS, RESULT, predictions
 from ferbuild.builders.evaluation.page import Example, page
 from ferbuild.builders.evaluation.reading import Readings
 from ferbuild.builders.files import write_bytes, write_text
 
 SHOWN = 40
 """Examples on the page, at most."""
-RESULT, PREDICTIONS, MARKDOWN, PAGE = "result.json", "predictions.jsonl", "report.md", "index.html"
+MARKDOWN, PAGE = "report.md", "index.html"
 
 
 def write_all(folder: Path, found: Mapping[str, Any], readings: Readings, examples: Sequence[Example]) -> None:

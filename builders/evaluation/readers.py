@@ -211,7 +211,7 @@ def _formed(objects: Iterable[Any]) -> Iterator[Said | Unread]:
         if form := _form(one) if isinstance(one, dict) else None:
             yield from (_read(each, form) for each in chain(waiting, rest))
             return
-    yield from _formless(waiting)
+    yield from _formless(waiting or [Unread("the file holds no rows")])
 
 
 def _form(row: Mapping[str, Any]) -> Form | None:

@@ -87,7 +87,8 @@ def said_by(
 ) -> Said:
     """Return what the samples of one row come to: the label that most of them give, of equals the one given first.
 
-    `finishes` are the servers' reasons for the end of each; `bare`: the text as a whole is the answer.
+    `finishes` are the servers' reasons for the end of each; `bare`: the text as a whole is the answer, or what follows
+    the thinking.
     """
     read = [
         _reading(text, finish, choices, bare=bare)
@@ -110,7 +111,8 @@ def said_by(
 def _reading(text: str, finish: str, choices: Sequence[str], *, bare: bool) -> tuple[str, str]:
     """Return the label that counts, or UNKNOWN, and how it was found."""
     if bare and "<answer" not in text.lower():
-        text = f"<answer>{text}</answer>"
+        thinking, end, rest = text.rpartition("</think>")
+        text = f"{thinking}{end}<answer>{rest}</answer>"
     found = answer.read(text, choices)
     if found.status in COUNTED and found.label is not None:
         return found.label, found.status

@@ -15,12 +15,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.evaluation.as_json import FORM
+from ferbuild.builders.evaluation.as_json import FORM, RESULT
 from ferbuild.builders.evaluation.compare import Rows, read_rows
 from ferbuild.manifests import load
 
-RESULT = "result.json"
-"""Of a result folder: the score."""
 NEAR = 1e-5
 """Shares that are nearer are the same: a score is written to six places."""
 

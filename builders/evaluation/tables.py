@@ -6,6 +6,7 @@ Stands behind the score and before the command line; what the tables hold comes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 import click
 
@@ -30,6 +31,8 @@ BOLD = "accuracy"
 """Head of the figures that stand out."""
 STRIKING = 5.0
 """Per cent of the rows; from here on a terminal marks the rate."""
+LINES = 4
+"""Of a warning on a terminal, at most; Markdown and the page have all of it."""
 _MARKS = "\\|`*_[]"
 """What means something to Markdown within a line."""
 
@@ -37,18 +40,16 @@ _MARKS = "\\|`*_[]"
 def terminal(found: Found, *, width: int) -> list[str]:
     """Return the lines that a terminal of `width` letters shows; none is longer, down to a width of about 60."""
     rows = lines(found)
-    out = [
-        f"{click.style(plain(found['model']), bold=True)}   {_how(found)}",
-        *([who(found)] if who(found) else []),
-        "",
-    ]
+    about = [*_wrapped(who(found), width), *_wrapped(_how(found), width)]
+    out = [click.style(_cut(plain(found["model"]), width), bold=True), *about, ""]
     for table in _first(rows):
         out += [*_packed(table, width), ""]
-    for title, table in columns.more(found):
-        out += [click.style(title, bold=True), *_packed(table, width), ""]
+    for part in columns.more(found):
+        notes = (line for note in part.notes for line in _wrapped(plain(note), width))
+        out += [click.style(part.title, bold=True), *_packed(part.table, width), *notes, ""]
     if warnings := [*_problems(found), *cautions(found)]:
         title = click.style("to know before the figures", fg="yellow", bold=True)
-        out += [title, *(_cut(f"  {text}", width) for text in warnings), ""]
+        out += [title, *(line for text in warnings for line in _wrapped(text, width, "  ")), ""]
     return [*out, click.style("lowest recall", bold=True), *(f"  {text}" for text in _weakest(found))]
 
 
@@ -64,12 +65,13 @@ def _how(found: Found) -> str:
 
 def _problems(found: Found) -> Iterator[str]:
     for one in found["problems"]:
-        yield f"{plain(one['where'])}: {one['kind']}, {counted(one['count'], 'row')}: {plain(one['detail'])}"
+        detail = f": {plain(one['detail'])}" if one["detail"] else ""
+        yield f"{plain(one['where'])}: {one['kind']}, {counted(one['count'], 'row')}{detail}"
 
 
 def _weakest(found: Found) -> Iterator[str]:
     for one in weakest(found):
-        yield f"{percent(one.recall):>5} %  {one.label} in {one.set} ({counted(one.n, 'row')})"
+        yield f"{percent(one.recall):>5} %  {plain(one.label)} in {plain(one.set)} ({counted(one.n, 'row')})"
 
 
 def _packed(table: Table, width: int) -> Iterator[str]:
@@ -103,6 +105,11 @@ def _styled(head: str, cell: str) -> str:
     return click.style(cell, fg="yellow") if strikes else cell
 
 
+def _wrapped(text: str, width: int, before: str = "") -> list[str]:
+    """Return text in lines, at most LINES of them."""
+    return wrap(text, width, initial_indent=before, subsequent_indent=2 * before, max_lines=LINES, placeholder=" …")
+
+
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -119,8 +126,8 @@ def markdown(found: Found) -> str:
     ]
     if warnings := [*_problems(found), *cautions(found)]:
         parts += ["### To know before the figures", "\n".join(f"- {_cell(text)}" for text in warnings)]
-    for title, table in columns.more(found):
-        parts += [f"### {title.capitalize()}", _table(table)]
+    for part in columns.more(found):
+        parts += [f"### {part.title.capitalize()}", _table(part.table), *map(_cell, part.notes)]
     parts += ["### Lowest recall", "\n".join(f"- {text.strip()}" for text in _weakest(found))]
     for name, one in found["sets"].items():
         parts += _of_set(name, one)
