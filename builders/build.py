@@ -118,6 +118,6 @@ class Build:
                 tick=self.tick,
                 card=card.local,
             )
-        if report.stage not in {one.stage for one in self.ran}:
+        if (report.stage, report.out) not in {(one.stage, one.out) for one in self.ran}:
             self.ran.append(report)
         return report

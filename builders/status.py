@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, shards
 from ferbuild.builders.build import Build
-from ferbuild.builders.evaluation import run
+from ferbuild.builders.evaluation import fairness, run
 from ferbuild.builders.evaluation.variants import PLAIN
 from ferbuild.builders.mark import Report, read_mark
 from ferbuild.builders.stage import Plan
@@ -22,9 +22,10 @@ STAGES: Mapping[str, ModuleType] = {"faces": faces, "measure": measure, "cot": c
 """Command to its module, which has the FOLDER it fills and its plan."""
 BESIDE: Mapping[str, ModuleType] = {
     "counterfactual": counterfactual,
+    "fairness": fairness,
     **{f"{cot.FOLDER}-{style}": cot for style in SUFFIX if style != "think"},
 }
-"""Folder to its module, of what is told of only where it is there: pairs of renders, and further arms of cot."""
+"""Folder to its module, of what is told of only where it is there: asked of renders, or further arms of cot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ from ferbuild.builders.cli import COMMANDS, cli
 from ferbuild.builders.counterfactual import COUNTERFACTUAL
 from ferbuild.builders.distances import ABOUT
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.evaluation.answers import ANSWERS
+from ferbuild.builders.evaluation.fairness import FAIRNESS
+from ferbuild.builders.evaluation.looks import LOOKS
 from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.pairs import PAIRS
 from ferbuild.builders.prices import dollars
@@ -41,9 +44,14 @@ DATASETS = {
     "ferbench": ("FERBENCH", record.FERBENCH),
     "pairs": ("PAIRS", PAIRS),
     "counterfactual": ("COUNTERFACTUAL", COUNTERFACTUAL),
+    "looks": ("LOOKS", LOOKS),
+    "fairness": ("FAIRNESS", FAIRNESS),
+    "eval": ("ANSWERS", ANSWERS),
     "drops": ("DROPS", record.DROPS),
 }
 """Dataset to its schema, and the name that the schema bears in its module."""
+PARTS = {"COUNTERFACTUAL": ("PAIRS",), "FAIRNESS": ("LOOKS",)}
+"""Schema to those that it holds whole."""
 
 
 def commands() -> str:
@@ -215,9 +223,10 @@ def _fill(text: str, mark: str, body: str, path: Path) -> str:
 def _notes(variable: str) -> dict[str, str]:
     """Return the comments beside the fields of a schema, and of those it shares with the listing and the faces."""
     modules = ("record.py", "measures.py", "pairs.py", "counterfactual.py")
-    text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in modules)
+    scored = (f"evaluation/{name}.py" for name in ("answers", "looks", "fairness"))
+    text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in (*modules, *scored))
     found: dict[str, str] = {}
-    for name in ("LISTED", "FACES", *(("PAIRS",) if variable == "COUNTERFACTUAL" else ()), variable):
+    for name in ("LISTED", "FACES", *PARTS.get(variable, ()), variable):
         body = re.search(rf"^{name} = pa\.schema\((.*?)^\)", text, re.DOTALL | re.MULTILINE)
         assert body is not None
         found |= dict(re.findall(r'\("(\w+)", .*?\),  # (.+)', body[1]))

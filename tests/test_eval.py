@@ -68,7 +68,7 @@ def test_a_served_model_is_scored_and_nothing_is_asked_twice(project, tmp_path):
     assert found["pooled"]["strict"]["n"] == 97 and found["pooled"]["tokens"] == {"read": 97 * 400, "written": 97 * 20}
     assert (found["model"], found["complete"], found["problems"]) == (MODEL.replace("/", "-"), True, [])
     assert "official-sfew" in found["sets"]["sfew"] and found["sets"]["ferplus"]["ceiling"]["n"] > 0
-    assert again.json["reused"] and again.json["pooled"] == found["pooled"]
+    assert found["disagreements"] == [] and again.json["reused"] and again.json["pooled"] == found["pooled"]
     out = Path(found["out"])
     assert {path.name for path in out.iterdir()} == {"result.json", "predictions.jsonl", "report.md", "index.html"}
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
@@ -235,3 +235,24 @@ def test_status_knows_what_was_scored(project):
     assert fer_build("eval", "--model", "majority", cwd=project).code == 0
     told = fer_build("status", "--json", cwd=project).json["stages"]
     assert told["eval/majority"]["state"] == "built"
+
+
+def test_a_sheet_is_written_and_what_people_fill_in_is_told(project, tmp_path):
+    with stub(model="talks", say="<think>The lip corners are pulled up.</think><answer>happiness</answer>") as port:
+        ran = ask(project, port, "--json", "--sets", "rafdb", "--review", 6, "--rationales", model="talks")
+    assert ran.code == 0 and ran.json["rationales"]["agrees with the answer"]["n"] > 0, ran.err
+    assert ran.json["rationales"]["grounding rate"]["n"] > 0
+    folder = Path(ran.json["out"]).with_name("review")
+    head, *rows = (folder / "review.csv").read_text().splitlines()
+    assert len(rows) == 6 and (folder / "review.html").exists()
+    names = head.split(",")
+    for reviewer, rate in (("ann", "4"), ("ben", "4")):
+        filled = []
+        for row in rows:
+            cells = dict(zip(names, row.split(","), strict=True)) | {"reviewer": reviewer, "faithful 1-5": rate}
+            filled.append(",".join(cells.values()))
+        (tmp_path / f"{reviewer}.csv").write_text("\n".join([head, *filled]) + "\n")
+    told = fer_build("eval", "--reviewed", "ann.csv", "--reviewed", "ben.csv", cwd=tmp_path)
+    assert told.code == 0 and "6 rationales, rated by ann, ben" in told.out and "4.00" in told.out, told.err
+    both = fer_build("eval", "--reviewed", "ann.csv", "--reviewed", "ben.csv", "--json", cwd=tmp_path).json
+    assert both["reviews"]["faithful"]["value"] == 4 and list(both["reviews"]["kappa"]) == ["ann, ben"]

@@ -206,3 +206,18 @@ def test_a_page_of_one_set_has_no_switch_and_fits_too(browser, tmp_path, width):
     assert page.locator(".no-picture:visible").all_inner_texts() == ["picture left out"] * 2
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.close()
+
+
+@pytest.mark.parametrize("name", ["majority", "geometry", "probe"])
+def test_the_pages_of_the_demo_show_what_its_baselines_scored(browser, demo, name):
+    found = demo.result["eval"][name]
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    asked, said = [], []
+    page.on("request", lambda one: asked.append(one.url))
+    page.on("console", lambda one: said.append(one.text))
+    page.goto((demo.work / "eval" / name / "report" / "index.html").as_uri())
+    assert page.title() == f"{name} on FERBench" and said == []
+    assert all(url.startswith(("file:", "data:image/")) for url in asked) and page.locator("img").count() > 1
+    cells = page.locator("table.confusion:visible tbody td:not(.total) b").all_inner_texts()
+    assert [int(cell) for cell in cells] == [cell for row in found["pooled"]["confusion"]["counts"] for cell in row]
+    page.close()

@@ -258,7 +258,7 @@ def test_predictions_come_back_from_disk_as_they_were_read(tmp_path):
     assert compare.read_rows("m", tmp_path) == own
     assert own.right == [True, True, False, False, True]
     assert own.clusters == ["c0", "c0", "c1", "c1", "c2"]
-    assert {"set", "image_path", "true_label", "strict", "cluster"} <= set(as_json.predictions(readings)[0])
+    assert {"set", "image_path", "true_label", "strict", "cluster"} <= set(as_json.predicted(readings, 0))
 
 
 @pytest.mark.parametrize(

@@ -556,7 +556,7 @@ def test_a_face_of_which_a_picture_has_no_reply_is_left_out_of_that_change_alone
 
 def say(store: Path, rows: list[dict[str, Any]], build: Build, reply) -> None:
     """Put replies into the store, as a server's would have been: nobody need be asked."""
-    asking = counterfactual.asking_of(build, "qwen7b")
+    asking = counterfactual.asking_of(build, "qwen7b")._replace(entry=fairness.entry_asked(build, "qwen7b"))
     teacher = open_teacher(asking.entry, store=store)
     assert isinstance(teacher, HttpTeacher)
     keys = [teacher.key(request) for request in counterfactual.requests(rows, asking)]

@@ -14,14 +14,20 @@ from ferbuild.builders.cli.common import Options, common, emit, exit_code, progr
 from ferbuild.builders.cli.grounding import show_grounding
 from ferbuild.builders.config import FILE, config_text, read_settings
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.evaluation import evaluate, output
+from ferbuild.builders.evaluation.baselines import NAMES as BASELINES
+from ferbuild.builders.evaluation.evaluate import Evaluated, Wanted
 from ferbuild.builders.files import write_text
 from ferbuild.builders.mark import Report
 from ferbuild.builders.sheets import write_sheet
 from ferbuild.builders.stage import PART_ROWS, only_one
+from ferbuild.builders.teacher import AskOptions
 from ferbuild.demo import releases, truth
 from ferbuild.manifests.recipe import Picture
 
 RELEASES = "releases"
+DATASETS = ("faces", "measure", "cot", "rlvr", "bench")
+"""Stages that are told of, in their order."""
 
 
 @click.command()
@@ -46,17 +52,23 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
         checked = check.as_json(check.check(build))
         with only_one(settings.work):
             code = _run_all(build)
+            scored = {name: _scored(build, name) for name in BASELINES}
     if sheet is not None:
         _write_sheet(_report(build, "faces").out, sheet)
     reasoned = _report(build, "cot")
     found = lift.report([reasoned.out]) if reasoned.kept else []
     known = truth.against_truth(reasoned.out, out / RELEASES)
     if options.as_json:
-        stages, claims = [one.as_json() for one in build.ran], [lift.as_json(one) for one in found]
-        told = {"grounding": claims, "truth": known._asdict()}
+        stages = [one.as_json() for one in build.ran if one.stage in DATASETS]
+        claims = [lift.as_json(one) for one in found]
+        told = {
+            "grounding": claims,
+            "truth": known._asdict(),
+            "eval": {name: one.as_json for name, one in scored.items()},
+        }
         emit({"stage": "demo", "out": str(out), "check": checked, "stages": stages} | told)
     else:
-        _show(build, found, known)
+        _show(build, found, known, scored)
     return code
 
 
@@ -76,6 +88,13 @@ def _run_all(build: Build) -> int:
     return exit_code(*reports)
 
 
+def _scored(build: Build, name: str) -> Evaluated:
+    """Score a baseline on the benchmark, its reasoning held against the faces where it has any."""
+    found = evaluate.of_model(build, name, Wanted(rationales=name == "geometry", pictures=True), AskOptions(), None)
+    assert found is not None  # nobody is asked what it may cost
+    return found
+
+
 def _report(build: Build, stage: str) -> Report:
     return next(one for one in build.ran if one.stage == stage)
 
@@ -89,9 +108,10 @@ def _write_sheet(folder: Path, sheet: Path) -> None:
     write_sheet(pictures, sheet)
 
 
-def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth) -> None:
+def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth, scored: Mapping[str, Evaluated]) -> None:
     click.echo("the way of a face: every row that went in was kept, or dropped for a reason\n")
-    for report in build.ran:
+    datasets = [one for one in build.ran if one.stage in DATASETS]
+    for report in datasets:
         show(report)
     click.echo("\nwhat the rationales claim, against what was measured:\n")
     for one in found:
@@ -100,10 +120,20 @@ def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth) -> 
         f"against what the renders are known to show, {known.right:,} of the {known.judged:,} claims judged are judged"
         " rightly\n"
     )
-    click.echo("the datasets, each for datasets.load_dataset(FOLDER) and datasets.load_from_disk(FOLDER):")
-    for report in build.ran:
+    click.echo("baselines on the benchmark's pictures, accuracy with its 95 % interval:\n")
+    for name, score in scored.items():
+        click.echo(_score_line(name, score))
+    click.echo("\nthe datasets, each for datasets.load_dataset(FOLDER) and datasets.load_from_disk(FOLDER):")
+    for report in datasets:
         splits = ", ".join(f"{split} {rows}" for split, rows in report.splits.items())
         click.echo(f"  {report.out}   ({splits})")
     click.echo(
         "\nnext: `fer-build init --find DIR` looks for releases of your own, `fer-build check` says what they hold"
     )
+
+
+def _score_line(name: str, one: Evaluated) -> str:
+    strict = one.as_json["pooled"]["strict"]
+    low, high = strict["intervals"]["accuracy"]
+    page = "" if one.out is None else one.out / output.PAGE
+    return f"  {name:<10} {strict['accuracy']:>6.1%}  {low:.1%} to {high:.1%}   {page}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ferbuild.builders.cli.asking import Asked, asking
 from ferbuild.builders.cli.common import Options, building, common, emit
 
 if TYPE_CHECKING:
+    from ferbuild.builders.evaluation.clustered import Figure
     from ferbuild.builders.evaluation.evaluate import Evaluated
 
 FILES = click.Path(path_type=Path)
@@ -37,9 +39,17 @@ FILES = click.Path(path_type=Path)
 @click.option(
     "--review", type=click.IntRange(1), metavar="N", help="Also write a sheet of N replies for people to judge."
 )
+@click.option("--reviewed", multiple=True, type=FILES, help="Only tell what filled-in review tables come to.")
 @click.option("--resamples", type=click.IntRange(1), default=2000, show_default=True, help="Of the bootstrap.")
 @common
-def evaluate(options: Options, asked: Asked, responses: tuple[Path, ...], predictions: Path | None, **rest: Any) -> int:
+def evaluate(
+    options: Options,
+    asked: Asked,
+    responses: tuple[Path, ...],
+    predictions: Path | None,
+    reviewed: tuple[Path, ...],
+    **rest: Any,
+) -> int:
     """Score a model on FERBench: as the published scripts read its answers, and strictly.
 
     \b
@@ -51,6 +61,8 @@ def evaluate(options: Options, asked: Asked, responses: tuple[Path, ...], predic
     from ferbuild.builders.evaluation import evaluate as stage
     from ferbuild.builders.evaluation import output
 
+    if reviewed:
+        return _show_reviews(options, reviewed)
     wanted = stage.Wanted(**rest)
     if responses:
         found = stage.of_files(responses, wanted)
@@ -80,3 +92,27 @@ def _show(found: Evaluated) -> None:
         click.echo(f"next: fer-build leaderboard {found.out.parent.parent}, to see it beside others")
     else:
         click.echo("\n--out DIR writes the page, and what `fer-build leaderboard` reads")
+
+
+def _show_reviews(options: Options, tables: Sequence[Path]) -> int:
+    from ferbuild.builders.evaluation import reviews
+
+    found = reviews.read_sheet(tables)
+    if options.as_json:
+        emit({"stage": "eval", "reviews": reviews.as_json(found)})
+        return 0
+    click.echo(f"{found.rows:,} rationales, rated by {', '.join(found.reviewers)}\n")
+    for name, one in found.figures.items():
+        click.echo(f"  {name:<14} {_figure(one)}")
+    for pair, kappas in found.kappa.items():
+        click.echo(f"\nCohen's kappa of {pair}")
+        for name, one in kappas.items():
+            click.echo(f"  {name:<14} {_figure(one)}")
+    return 0
+
+
+def _figure(one: Figure) -> str:
+    if one.value is None:
+        return "–"
+    ends = "" if one.low is None or one.high is None else f"  {one.low:.2f} to {one.high:.2f}"
+    return f"{one.value:.2f}{ends}   n {one.n:,}"

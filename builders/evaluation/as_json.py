@@ -5,7 +5,7 @@ Stands behind the score. Shares are 0..1, to six places, so that two runs give t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -42,27 +42,30 @@ def as_json(score: Score) -> dict[str, Any]:
         "pooled": _set(score.pooled),
         "mean": {way: _measured(one) for way, one in score.mean.items()},
         "problems": [asdict(one) for one in score.problems],
+        "disagreements": [predicted(score.readings, at) for at in score.disagreements],
         "resamples": score.resamples,
         "seed": score.seed,
-        **score.more,
     }
 
 
-def predictions(readings: Readings) -> list[dict[str, Any]]:
-    """Return a line a row: what is true, what was read each way, and how it was found."""
-    return [
-        {
-            "set": readings.sets[at],
-            "image_path": readings.paths[at],
-            "true_label": readings.true[at],
-            "official": readings.official[at],
-            "strict": one.label,
-            "outcome": one.outcome,
-            "agreement": round(one.agreement, 6),
-            "cluster": readings.clusters[at],
-        }
-        for at, one in enumerate(readings.said)
-    ]
+def predictions(readings: Readings) -> Iterator[dict[str, Any]]:
+    """Yield a line a row."""
+    return (predicted(readings, at) for at in range(len(readings)))
+
+
+def predicted(readings: Readings, at: int) -> dict[str, Any]:
+    """Return of one row what is true, what was read each way, and how it was found."""
+    said = readings.said[at]
+    return {
+        "set": readings.sets[at],
+        "image_path": readings.paths[at],
+        "true_label": readings.true[at],
+        "official": readings.official[at],
+        "strict": said.label,
+        "outcome": said.outcome,
+        "agreement": round(said.agreement, 6),
+        "cluster": readings.clusters[at],
+    }
 
 
 def _set(one: SetScore) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def _set(one: SetScore) -> dict[str, Any]:
         },
         "outcomes": dict(one.outcomes),
         "rates": _rates(one.outcomes),
-        "disagreements": one.disagreements,
+        "disagreements": len(one.disagreements),
         "tokens": one.tokens,
         "cost": None if one.cost is None else round(one.cost, 6),
         "samples": one.samples,

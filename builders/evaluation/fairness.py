@@ -22,6 +22,7 @@ from ferbuild.builders.counterfactual import Asking, asking_of
 from ferbuild.builders.estimate import Confirm, Estimate
 from ferbuild.builders.evaluation import looks
 from ferbuild.builders.evaluation.looks import COUNT, LOOKS
+from ferbuild.builders.evaluation.models import sampled
 from ferbuild.builders.evaluation.reading import said_by
 from ferbuild.builders.mark import Report
 from ferbuild.builders.pairs import SIZE, TERMS
@@ -32,6 +33,7 @@ from ferbuild.builders.samples import is_reply, why_absent
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Job, Plan
 from ferbuild.builders.teacher import AskOptions, Teacher, open_teacher
+from ferbuild.manifests.schema import TeacherEntry
 
 log = getLogger(__name__)
 
@@ -59,9 +61,14 @@ FAIRNESS = pa.schema(
 )
 
 
+def entry_asked(build: Build, teacher: str | None) -> TeacherEntry:
+    """Return the teacher's entry, to be asked greedily: what flips by chance is no finding."""
+    return sampled(entry_of(build, teacher), 1)
+
+
 def plan(build: Build, *, teacher: str | None = None, count: int | str = COUNT, size: int | str = SIZE) -> Plan:
     """Return what the fairness stage would make with a teacher now."""
-    entry, settings = entry_of(build, teacher), build.settings
+    entry, settings = entry_asked(build, teacher), build.settings
     flags = {"teacher": teacher or "", "count": str(count), "size": str(size)}
     measured = (
         [measure.VERSION, nets.as_options(settings), grounding.version(settings.calibration)] if entry.baseline else []
@@ -98,14 +105,14 @@ def run(
     `confirm` is shown what it would cost, after a handful was asked; None is returned where it says no. The pictures
     are rendered ones in the public domain, so that they may be sent to anybody's server.
     """
-    entry, settings = entry_of(build, teacher), build.settings
+    entry, settings = entry_asked(build, teacher), build.settings
     faces = looks.wanted(build, count=count, size=size)
     if entry.baseline:  # nobody else's pictures are measured
         nets.fitting_calibration(settings)
     asker = open_teacher(entry, store=settings.store, options=options, own=settings.own)
     wanted = plan(build, teacher=teacher, count=count, size=size)
     upstream = looks.run(build, faces)
-    asking = asking_of(build, teacher)
+    asking = asking_of(build, teacher)._replace(entry=entry)
     jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, PART_ROWS)]
     stale = build.is_stale(wanted) and not asker.baseline
     if stale and confirm:

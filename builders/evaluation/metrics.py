@@ -6,7 +6,7 @@ Stands between what replies answer and the score. All agree with scikit-learn's 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,24 +87,25 @@ def resampled(cells: Sequence[int], clusters: Sequence[str], size: int, resample
     kinds = Counter(_kinds(cells, clusters))
     if not kinds:
         return np.zeros((resamples, size), np.int64)
-    ordered = sorted(kinds)
-    holds = np.zeros((len(ordered), size), np.int64)
-    for at, kind in enumerate(ordered):
-        for cell in kind:
-            if cell >= 0:
-                holds[at, cell] += 1
-    number = kinds.total()
+    ordered, number = sorted(kinds), kinds.total()
     shares = np.array([kinds[kind] for kind in ordered]) / number
     drawn = np.random.default_rng(list(seed)).multinomial(number, shares, size=resamples)
-    return np.asarray((drawn.astype(np.float64) @ holds.astype(np.float64)).round(), np.int64)
+    again = np.zeros((size, resamples), np.int64)
+    for kind, times in zip(ordered, np.ascontiguousarray(drawn.T), strict=True):
+        for cell in kind:
+            if cell >= 0:
+                again[cell] += times
+    return np.ascontiguousarray(again.T)
 
 
-def _kinds(cells: Sequence[int], clusters: Sequence[str]) -> list[tuple[int, ...]]:
+def _kinds(cells: Sequence[int], clusters: Sequence[str]) -> Iterable[tuple[int, ...]]:
     """Return the cells of every cluster, sorted."""
+    if len(set(clusters)) == len(clusters):
+        return zip(cells, strict=True)
     held: dict[str, list[int]] = {}
     for cell, cluster in zip(cells, clusters, strict=True):
         held.setdefault(cluster, []).append(cell)
-    return [tuple(sorted(one)) for one in held.values()]
+    return (tuple(sorted(one)) for one in held.values())
 
 
 def ends(values: Shares) -> tuple[float, float] | None:

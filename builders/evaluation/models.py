@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ferbuild.builders.build import Build
+from ferbuild.builders.cot import entry_of
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation.baselines import Program, program_of
-from ferbuild.manifests import load
 from ferbuild.manifests.schema import TeacherEntry
 
 MOST_TOKENS = 1024
@@ -49,15 +49,15 @@ def model_of(
         if samples > 1:
             raise FerError(f"--model {wanted}", "always says the same of a face", "leave --samples out")
         return Model(program.name, None, program)
-    entry = load.load_teacher(wanted)
+    entry = entry_of(build, wanted)
     return _of(entry.model_copy(update={"model": model_id}) if model_id else entry, samples)
 
 
 def _of(entry: TeacherEntry, samples: int) -> Model:
-    return Model(re.sub(r"[^\w.-]+", "-", entry.name).strip("-."), _sampled(entry, samples), None)
+    return Model(re.sub(r"[^\w.-]+", "-", entry.name).strip("-."), sampled(entry, samples), None)
 
 
-def _sampled(entry: TeacherEntry, samples: int) -> TeacherEntry:
+def sampled(entry: TeacherEntry, samples: int) -> TeacherEntry:
     """Return the entry, to be asked greedily for one sample and warmly for several.
 
     An entry without a temperature stays as it is: its server refuses one.

@@ -12,6 +12,8 @@ RESPONSES = ("texts", "responses", "model_response")
 """Where a row has its replies, the first that is there; the last has one, the others have one a sample."""
 TRUE = ("true_label", "answer")
 CHOICES = ("candidate_labels", "choices")
+PUBLISHED = frozenset({"image_path", "true_label", "prompt", "candidate_labels", "model_response", "error"})
+"""Keys of the published form: what else there is need not be looked for in a row that has no others."""
 
 
 class Said(NamedTuple):
@@ -56,6 +58,8 @@ def of_row(row: Mapping[str, Any]) -> Said | Unread:
     if choices is not None and not _are_texts(choices):
         return Unread(f"{path}: its candidate labels are no list of words")
     texts, fault = _replies(row)
+    if row.keys() <= PUBLISHED and texts and not row.get("error"):
+        return Said(texts, path, true=true, choices=choices or (), bare=asks_for_no_tags(row.get("prompt")))
     finishes = row.get("finishes")
     bare = row.get("bare")
     return Said(
@@ -99,7 +103,7 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _are_texts(found: Any) -> TypeGuard[Sequence[str]]:
-    return isinstance(found, list) and all(isinstance(one, str) for one in found)
+    return isinstance(found, list) and set(map(type, found)) <= {str}
 
 
 def _count(found: Any) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class SetScore:
     counts: Counts
     """(labels, labels + unknown): strict."""
     outcomes: Mapping[str, int]
-    disagreements: int
-    """Rows that the two ways read otherwise."""
+    disagreements: Sequence[int]
+    """Rows of the readings that the two ways read otherwise."""
     samples: int
     """Of each row, at most."""
     pass_at: Sequence[float]
@@ -61,8 +61,11 @@ class Score:
     readings: Readings
     resamples: int
     seed: int
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """Further parts of the JSON: robustness, rationales, paired comparisons."""
+
+    @property
+    def disagreements(self) -> Sequence[int]:
+        """Rows of the readings that the published scripts and the strict parser read otherwise."""
+        return self.pooled.disagreements
 
 
 def score(
@@ -102,7 +105,7 @@ def _set_score(
         measured={way: matrices.measured(way, one) for way, one in drawn.items()},
         counts=drawn["strict"].counts,
         outcomes={name: outcomes[name] for name in OUTCOMES},
-        disagreements=len(disagreements(readings, rows)),
+        disagreements=disagreements(readings, rows),
         samples=samples,
         pass_at=pass_at(said, samples),
         calibration=calibration(readings, rows) if samples > 1 else None,
