@@ -101,9 +101,13 @@ class Build:
         *,
         early: Callable[[], pa.Table] = DROPS.empty_table,
         settle: Settle | None = None,
+        held: pa.Schema | None = None,
         engine: Engine = pool.each,
     ) -> Report:
-        """Run a stage unless what is on disk was made by this very plan; note and return its report."""
+        """Run a stage unless what is on disk was made by this very plan; note and return its report.
+
+        `early`, `settle` and `held` are as `stage.run` takes them.
+        """
         report = stage.current(plan)
         if report is None:
             self.began(plan.stage)
@@ -113,6 +117,7 @@ class Build:
                 work,
                 early=early(),
                 settle=settle,
+                held=held,
                 engine=engine,
                 workers=self.settings.workers,
                 tick=self.tick,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import yaml
 
 from ferbuild.builders.mark import Report, Rows
@@ -16,8 +17,13 @@ LOCAL = (
 
 def local(report: Report, plan: Plan) -> str:
     """Return the README of a stage's folder. It depends on the plan and the counts alone."""
-    head = yaml.safe_dump(front_matter(plan.schema, list(report.splits), plan.key), sort_keys=False)
-    body = [f"# {plan.out.name}", plan.about, plan.terms or LOCAL]
+    return page(report, plan.schema, plan.key, name=plan.out.name, about=plan.about, terms=plan.terms or LOCAL)
+
+
+def page(report: Report, schema: pa.Schema, key: str, *, name: str, about: str, terms: str = LOCAL) -> str:
+    """Return the README of the dataset called `name`, what it is and what is allowed in the caller's words."""
+    head = yaml.safe_dump(front_matter(schema, list(report.splits), key), sort_keys=False)
+    body = [f"# {name}", about, terms]
     body += [
         _table("split", "rows", report.splits),
         f"in {report.rows_in} = kept {report.kept} + dropped {report.rows_in - report.kept}",
@@ -27,9 +33,7 @@ def local(report: Report, plan: Plan) -> str:
     body += [f"{name}:\n\n{_figures(rows)}" for name, rows in report.tables.items() if rows]
     if report.findings:
         body += ["Kept although:", _table("finding", "rows", report.findings)]
-    body.append(
-        f"Stage key `{plan.key}`. Load with `datasets.load_dataset` or `datasets.load_from_disk` on this folder."
-    )
+    body.append(f"Stage key `{key}`. Load with `datasets.load_dataset` or `datasets.load_from_disk` on this folder.")
     return f"---\n{head}---\n\n" + "\n\n".join(body) + "\n"
 
 

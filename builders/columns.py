@@ -19,9 +19,14 @@ def one_each(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def provenance(faces: pa.Table) -> pa.Array:
     """Return the `faces` column: one entry a row, from a table that has the columns it names."""
+    return one_each(origins(faces))
+
+
+def origins(faces: pa.Table) -> pa.StructArray:
+    """Return of every face where it came from: an entry of PROVENANCE."""
     fields = PROVENANCE.value_type
     columns = [faces[field.name].combine_chunks().cast(field.type) for field in fields]
-    return one_each(pa.StructArray.from_arrays(columns, fields=list(fields)))
+    return pa.StructArray.from_arrays(columns, fields=list(fields))
 
 
 def own_copy(table: pa.Table, start: int, rows: int) -> pa.Table:
@@ -37,5 +42,6 @@ def spread(values: list[object], kind: pa.DataType, which: pa.Array | pa.Chunked
 
 def conform(columns: dict[str, pa.Array | pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
     """Return a table of `schema`; every name of the schema must be there."""
-    arrays = [columns[field.name].cast(field.type) for field in schema]
-    return pa.table(dict(zip(schema.names, arrays, strict=True)), schema=schema)
+    found = (columns[field.name] for field in schema)
+    arrays = [one if one.type == field.type else one.cast(field.type) for one, field in zip(found, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

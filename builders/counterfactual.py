@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import estimate, faithfulness, grounding, measure, meter, nets, pairs, shards
+from ferbuild.builders import faithfulness, grounding, measure, nets, pairs, shards, surveying
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.estimate import Confirm, Estimate
+from ferbuild.builders.estimate import Confirm
 from ferbuild.builders.faithfulness import Said
 from ferbuild.builders.mark import Report
 from ferbuild.builders.measures import measure_picture
@@ -30,15 +29,14 @@ from ferbuild.builders.record import CANONICAL, CLAIMS, MESSAGES, Batch, Row, dr
 from ferbuild.builders.samples import is_reply, why_absent
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Job, Plan
-from ferbuild.builders.teacher import AskOptions, Reply, Request, Teacher, open_teacher
+from ferbuild.builders.surveying import Survey
+from ferbuild.builders.teacher import AskOptions, Reply, Request, open_teacher
 from ferbuild.filters import answer, trace
 from ferbuild.filters.claims import is_english
 from ferbuild.filters.grounding import check_claims, read_claims
 from ferbuild.filters.units import judge_truth
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import TeacherEntry
-
-log = getLogger(__name__)
 
 VERSION = 3
 FOLDER = "counterfactual"
@@ -146,18 +144,15 @@ def run(
         )
     if entry.baseline:  # nobody else's pictures are measured
         nets.fitting_calibration(settings)
-    asker = open_teacher(entry, store=settings.store, options=options, own=settings.own)
+    open_teacher(entry, store=settings.store, options=options, own=settings.own)  # what cannot be kept is told first
     wanted = plan(build, teacher=teacher, units=units, count=count, size=size, samples=samples)
     upstream = pairs.run(build, asked)
     asking = asking_of(build, teacher, samples)
     jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, pairs.PART_PAIRS)]
-    stale = build.is_stale(wanted) and not asker.baseline
-    if stale and confirm:
-        build.began("estimate")
-        if not confirm(_estimate(asker, jobs, asking, options)):
+    if build.is_stale(wanted) and not entry.baseline:
+        asked_of = Survey(entry, settings.store, samples, partial(_requests, asking=asking), asked_of_each=2)
+        if not surveying.ask(build, asked_of, jobs, options, confirm):
             return None
-    if stale:
-        _ask_all(build, asker, jobs, asking)
     return build.bring_up_to_date(wanted, lambda: jobs, partial(score_batch, asking=asking))
 
 
@@ -174,28 +169,8 @@ def asking_of(build: Build, teacher: str | None, samples: int = 1) -> Asking:
     )
 
 
-def _estimate(teacher: Teacher, jobs: Sequence[Job], asking: Asking, options: AskOptions) -> Estimate:
-    """Ask a handful of the pairs, and reckon what all would take."""
-    chosen = estimate.handful(jobs, estimate.HANDFUL // 2)
-    some = (one for job, at in chosen for one in requests(job.work.read().take(pa.array(at)).to_pylist(), asking))
-    stored = estimate.count_stored(teacher, _all_requests(jobs, asking))
-    total = 2 * asking.samples * sum(job.rows for job in jobs)
-    return estimate.pilot(teacher, some, total, asking.entry, options, stored=stored)
-
-
-def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
-    """Have the teacher get every reply that is not there yet."""
-    build.began("ask")
-    told = meter.metered(build, asking.entry, 2 * asking.samples * sum(job.rows for job in jobs))
-    halt = teacher.ask(_all_requests(jobs, asking), told)
-    meter.end(build, told)
-    if halt:
-        log.warning("stopped: %s. %s", halt.reason, halt.hint)
-
-
-def _all_requests(jobs: Sequence[Job], asking: Asking) -> Iterator[Request]:
-    for job in jobs:
-        yield from requests(job.work.read().to_pylist(), asking)
+def _requests(table: pa.Table, asking: Asking) -> Iterator[Request]:
+    return requests(table.to_pylist(), asking)
 
 
 def requests(rows: Sequence[Row], asking: Asking) -> Iterator[Request]:

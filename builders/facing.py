@@ -109,7 +109,7 @@ def _made(row: Row, how: Facing) -> Made | images.PictureError:
 def make_face(row: Row, how: Facing) -> Made:
     """Return the FACES row of a listed row, without hashes that tell pictures apart. Raises images.PictureError."""
     data = open_picture(row, how.base)
-    pixels, whole = _decoded(data, how.picture)
+    pixels, whole = decoded(data, how.picture)
     box = row["box"] if how.crop == "box" else None
     seen = look(pixels, box, how.look) if how.look else NOTHING
     if how.crop == "detect" and seen.face:
@@ -128,8 +128,8 @@ def make_face(row: Row, how: Facing) -> Made:
     return Made(made, framed.cut.pixels, _fault(seen, how))
 
 
-def _decoded(data: bytes, policy: Picture) -> tuple[Pixels, bool]:
-    """Return the pixels of a picture, and whether they are all there."""
+def decoded(data: bytes, policy: Picture) -> tuple[Pixels, bool]:
+    """Return the pixels of a picture, and whether they are all there. Raises images.PictureError."""
     try:
         return images.decode(data, max_pixels=policy.max_pixels), True
     except images.PictureError as err:

@@ -42,7 +42,7 @@ def frame(data: bytes, pixels: Pixels, box: Sequence[float] | None, face: Detect
     """
     if face is not None and policy.align == "similarity":
         try:
-            return _aligned(pixels, similarity(face.points, template(policy.side, margin=policy.margin)), policy)
+            return aligned(pixels, similarity(face.points, template(policy.side, margin=policy.margin)), policy)
         except ValueError:  # five points in one spot: no way to turn the face upright
             pass
     part = cut(data, pixels, box, policy)
@@ -68,7 +68,8 @@ def placed(seen: Seen, framed: Framed) -> dict[str, Any]:
     return columns
 
 
-def _aligned(pixels: Pixels, matrix: Matrix, policy: Picture) -> Framed:
+def aligned(pixels: Pixels, matrix: Matrix, policy: Picture) -> Framed:
+    """Return the face that `matrix` (2 x 3) maps into a crop of the policy's side; ValueError where none is there."""
     x0, y0, x1, y1 = _reach(matrix, policy.side, pixels)
     if x1 <= x0 or y1 <= y0:
         raise ValueError("the face lies outside the picture")

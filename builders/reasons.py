@@ -86,6 +86,14 @@ TRACES: Mapping[str, str] = {
     "contradicted": "more claims that the measurements contradict than the recipe's `claims` allows",
 }
 
+QUESTIONS: Mapping[str, str] = {
+    "low consensus": "`--min-consensus`: the expression that leads among a face's votes has a smaller share of them",
+    "too easy": "`--pass-rate`: the student is right more often than `--keep` says",
+    "too hard": "`--pass-rate`: the student is right less often, and does not always err alike",
+    "balanced away": "`--balance`: its label or source has many more questions than the smallest",
+    **{reason: TRACES[reason] for reason in ("teacher gave up", "not asked")},
+}
+
 COMPARED: Mapping[str, str] = {
     "no such pair": "no face could be drawn that lacks the unit on one picture and shows it on the other",
     "not in English": "a reply in which no claim can be read",
@@ -110,5 +118,6 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "faces and bench, before a picture is opened": SOURCES,
     "faces": PICTURES,
     "cot": TRACES,
+    "rlvr": QUESTIONS,
     "pairs and counterfactual, either picture of a pair": COMPARED,
 }

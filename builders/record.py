@@ -198,17 +198,21 @@ COT = pa.schema(
 RLVR = pa.schema(
     [
         ("id", pa.string()),
-        ("images", pa.list_(IMAGE)),  # one picture
+        ("images", pa.list_(IMAGE)),  # one picture, or the two that the question compares
         ("prompt", MESSAGES),  # one user message
         ("solution", pa.string()),  # <answer>…</answer>
-        ("kind", pa.string()),  # choose: which of these labels
-        ("choices", pa.list_(pa.string())),  # the source's own words, in its order
-        ("answer", pa.string()),  # one of `choices`
-        ("label", pa.string()),
-        ("canonical", pa.string()),
+        ("kind", pa.string()),  # what is asked, and how an answer is verified: see rlvr.md
+        ("choices", pa.list_(pa.string())),  # what may be answered, as it is shown
+        ("answer", pa.string()),  # one of `choices`; of `distribution`: words with per cents
+        ("label", pa.string()),  # of the first picture
+        ("canonical", pa.string()),  # of the first picture
         ("faces", PROVENANCE),  # where each picture comes from
         ("prompt_version", pa.string()),  # hash of the question template
-        ("votes", pa.list_(pa.int32())),
+        ("votes", pa.list_(pa.int32())),  # of the one picture; null where there are two
+        ("soft", pa.list_(pa.float32())),  # share of the annotators' votes for each of `choices`; null without votes
+        ("pass_rate", pa.float32()),  # share of a student's replies that were right, 0..1; null: nobody was asked
+        ("difficulty", pa.float32()),  # 1 - pass_rate
+        ("curriculum", pa.int32()),  # 0: the easiest; null: nobody was asked
         ("label_rule", pa.string()),
         ("licence", pa.string()),
         ("synthetic", pa.bool_()),

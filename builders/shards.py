@@ -10,16 +10,21 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.exact import exact
 from ferbuild.builders.files import durable, write_text
 from ferbuild.builders.record import IMAGE, SPLITS
 
+AT_ONCE = 2
+"""Shards that are written at the same time: one is still on its way to the disk when the next is made."""
 BATCH_ROWS = 100
 """Rows of a record batch: small enough that reading one row of pictures does not touch thousands."""
 
@@ -40,6 +45,9 @@ class Slice(NamedTuple):
 Pick = Callable[[pa.Table], pa.Table]
 """Some rows to those of them that are written."""
 
+Weigh = Callable[[pa.RecordBatch], int]
+"""A record batch to the bytes that it takes of a shard."""
+
 
 def features(schema: pa.Schema) -> dict[str, Any]:
     """Return the `datasets` features of `schema` in the legacy list form.
@@ -59,7 +67,9 @@ def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
         pa.ipc.new_stream(sink, schema) as writer,
     ):
         for table in tables:
-            writer.write_table(table.cast(schema), max_chunksize=BATCH_ROWS)
+            same = table.schema.equals(schema)  # but for what is noted in it: a cast takes longer than the writing
+            told = pa.Table.from_arrays(table.columns, schema=schema) if same else table.cast(schema)
+            writer.write_table(exact(told, BATCH_ROWS), max_chunksize=BATCH_ROWS)
             rows += table.num_rows
     return rows
 
@@ -113,6 +123,25 @@ def slices(folder: Path, rows: int) -> list[Slice]:
     return found
 
 
+def cut_to(files: Sequence[Path], rows: Sequence[int]) -> list[list[Slice]]:
+    """Share the record batches of one split's `files` out among shards of so many `rows`, as they were before.
+
+    FerError where the batches do not end where a shard ends.
+    """
+    shares: list[list[Slice]] = [[] for _ in rows]
+    at, filled = 0, 0
+    for piece, _ in (one for path in files for one in _batches(path, lambda rows: 0)):
+        while at < len(rows) and filled == rows[at]:
+            at, filled = at + 1, 0
+        if at == len(rows) or filled + piece.rows > rows[at]:
+            raise FerError(piece.path, "its rows lie in other batches than they should", "download the edition again")
+        shares[at].append(piece)
+        filled += piece.rows
+    if sum(piece.rows for share in shares for piece in share) != sum(rows):
+        raise FerError(files[-1] if files else "the edition", "has too few rows", "download the edition again")
+    return shares
+
+
 def read_drops(folder: Path) -> Iterator[pa.Table]:
     """Yield the drops of a dataset folder, shard by shard."""
     for path in sorted((folder / "drops").glob("data-*.arrow")):
@@ -128,24 +157,41 @@ def lay_out(
     key: str,
     shard_bytes: int,
     pick: Pick = lambda rows: rows,
+    weigh: Weigh = lambda rows: rows.nbytes,
+    apart: Mapping[str, Pick] = MappingProxyType({}),
 ) -> dict[str, int]:
     """Write the final shards of every split, and of the drops, from streams; return rows per split.
 
-    `pick` is given the kept rows some at a time, and returns those to write. A split without rows is not written:
-    `load_dataset` raises on one.
+    `pick` is given the kept rows some at a time, and returns those to write, which count `weigh` bytes of
+    `shard_bytes`; a split that `apart` names has a pick of its own. A split without rows is not written: `load_dataset`
+    raises on one. Without `drops` there are none.
     """
-    counts = {}
+    counts, written = {}, {}
     for split in ordered(kept):
-        files, rows = _write_shards(folder / split, kept[split], schema, shard_bytes, pick)
+        files, rows = _write_shards(folder / split, kept[split], schema, shard_bytes, apart.get(split, pick), weigh)
         if rows:
-            counts[split] = rows
-            _write_state(folder / split, files, schema, key)
+            counts[split], written[split] = rows, files
         else:
             shutil.rmtree(folder / split)
-    write_text(folder / "dataset_dict.json", json.dumps({"splits": list(counts)}))
-    drop_schema = read_stream(drops[0]).schema.remove_metadata()
-    _write_shards(folder / "drops", drops, drop_schema, shard_bytes)
+    seal(folder, written, schema, key)
+    if drops:
+        drop_schema = read_stream(drops[0]).schema.remove_metadata()
+        _write_shards(folder / "drops", drops, drop_schema, shard_bytes)
     return counts
+
+
+def seal(folder: Path, files: Mapping[str, Sequence[str]], schema: pa.Schema, key: str) -> None:
+    """Write the json files by which a folder of shards, split to their names, is a dataset that can be loaded."""
+    for split, names in files.items():
+        _write_state(folder / split, names, schema, key)
+    write_text(folder / "dataset_dict.json", json.dumps({"splits": list(files)}))
+
+
+def roomy(kept: Mapping[str, Sequence[Path]], shard_bytes: int, weigh: Weigh, most: int) -> int:
+    """Return the size of shards, `shard_bytes` or as often twice of it, at which there are at most `most`."""
+    while sum(len(_group(files, shard_bytes, weigh)) for files in kept.values()) > max(most, len(kept)):
+        shard_bytes *= 2
+    return shard_bytes
 
 
 def ordered(splits: Iterable[str]) -> list[str]:
@@ -166,38 +212,53 @@ def front_matter(schema: pa.Schema, splits: Sequence[str], key: str) -> dict[str
 
 
 def _write_shards(
-    folder: Path, parts: Sequence[Path], schema: pa.Schema, shard_bytes: int, pick: Pick = lambda rows: rows
+    folder: Path,
+    parts: Sequence[Path],
+    schema: pa.Schema,
+    shard_bytes: int,
+    pick: Pick = lambda rows: rows,
+    weigh: Weigh = lambda rows: rows.nbytes,
 ) -> tuple[list[str], int]:
     """Return the names of the shards, and the rows in them."""
-    groups = _group(parts, shard_bytes)
+    groups = _group(parts, shard_bytes, weigh)
     names = _names(len(groups))
-    rows = 0
-    for name, group in zip(names, groups, strict=True):
-        rows += write_stream(folder / name, map(pick, _read(group)), schema)
-    return names, rows
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        written = [
+            pool.submit(write_stream, folder / name, map(pick, read_slices(group)), schema)
+            for name, group in zip(names, groups, strict=True)
+        ]
+        try:
+            return names, sum(one.result() for one in written)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _read(pieces: Iterable[Slice]) -> Iterator[pa.Table]:
+def read_slices(pieces: Iterable[Slice]) -> Iterator[pa.Table]:
     """Yield the rows of slices; a stream that several of them in a row are from is opened once."""
     for path, some in groupby(pieces, key=lambda piece: piece.path):
         table = read_stream(path)
         yield from (table.slice(piece.start, piece.rows) for piece in some)
 
 
-def _group(parts: Sequence[Path], shard_bytes: int) -> list[list[Slice]]:
+def _group(parts: Sequence[Path], shard_bytes: int, weigh: Weigh) -> list[list[Slice]]:
     """Share the record batches of `parts` out among shards of about `shard_bytes`."""
     groups: list[list[Slice]] = [[]]
     filled = 0
-    for path in parts:
-        start = 0
-        for batch in read_stream(path).to_batches():
-            if filled and filled + batch.nbytes > shard_bytes:
-                groups.append([])
-                filled = 0
-            groups[-1].append(Slice(path, "", start, batch.num_rows))
-            filled += batch.nbytes
-            start += batch.num_rows
+    for piece, weight in (one for path in parts for one in _batches(path, weigh)):
+        if filled and filled + weight > shard_bytes:
+            groups.append([])
+            filled = 0
+        groups[-1].append(piece)
+        filled += weight
     return groups
+
+
+def _batches(path: Path, weigh: Weigh) -> Iterator[tuple[Slice, int]]:
+    """Yield the record batches of a shard, each with its weight."""
+    start = 0
+    for batch in read_stream(path).to_batches():
+        yield Slice(path, "", start, batch.num_rows), weigh(batch)
+        start += batch.num_rows
 
 
 def _write_state(folder: Path, files: Sequence[str], schema: pa.Schema, key: str) -> None:

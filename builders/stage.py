@@ -83,6 +83,10 @@ class Settled(NamedTuple):
     """The others, in DROPS."""
     tables: Mapping[str, Rows] = MappingProxyType({})
     """Further figures for the report, by their title."""
+    weigh: shards.Weigh = lambda rows: rows.nbytes
+    """What kept rows count of a shard's bytes, where `pick` fills in what the parts do not hold."""
+    apart: Mapping[str, Pick] = MappingProxyType({})
+    """Further splits, of kept rows that `pick` leaves out, by name: what takes them."""
 
 
 Settle = Callable[[Mapping[str, Sequence[Path]]], Settled]
@@ -135,6 +139,7 @@ def run(
     *,
     early: pa.Table | None = None,
     settle: Settle | None = None,
+    held: pa.Schema | None = None,
     engine: Engine = pool.each,
     workers: int = 1,
     tick: Tick | None = None,
@@ -142,12 +147,13 @@ def run(
 ) -> Report:
     """Run the jobs that have no part yet, lay out the shards, and return the report.
 
-    `early` are drops of rows that never became a job; `settle` sees all kept rows before they are laid out. `card`
-    writes the README below its front matter.
+    `early` are drops of rows that never became a job; `settle` sees all kept rows before they are laid out. `held` are
+    the columns of the parts, where not the plan's: `settle` is given these. `card` writes the README below its front
+    matter.
     """
     began = time.monotonic()
     _refuse_foreign(plan.out)
-    parts = Parts(_beside(plan.out, "parts") / plan.key, plan.schema)
+    parts = Parts(_beside(plan.out, "parts") / plan.key, plan.schema if held is None else held)
     parts.write("early", Batch({}, DROPS.empty_table() if early is None else early))
     names = [f"{at:06d}" for at in range(len(jobs))]
     todo = [(name, job) for name, job in zip(names, jobs, strict=True) if not parts.done(name)]
@@ -206,11 +212,14 @@ def _publish(
         for split in note.rows:
             kept.setdefault(split, []).append(parts.kept_file(name, split))
     settled = settle(kept) if settle else Settled(lambda rows: rows, DROPS.empty_table())
+    everything = [file for files in kept.values() for file in files]
+    kept |= dict.fromkeys(settled.apart, everything)
     parts.write("settled", Batch({}, settled.drops))
     drops = [parts.drops_file(name) for name in (*notes, "settled")]
     splits = shards.lay_out(
-        fresh, kept, drops, plan.schema, key=plan.key, shard_bytes=plan.shard_bytes, pick=settled.pick
-    )
+        fresh, kept, drops, plan.schema,
+        key=plan.key, shard_bytes=plan.shard_bytes, pick=settled.pick, weigh=settled.weigh, apart=settled.apart,
+    )  # fmt: skip
     report = _count(plan, list(notes.values()), settled, splits, rows_in, fresh)
     write_text(fresh / "README.md", card(report, plan))
     write_mark(fresh, report, plan.key, plan.flags)
@@ -231,9 +240,9 @@ def _count(
         findings.update(note.findings)
         written.update(note.rows)
     written.subtract(settled.drops["split"].to_pylist())
-    written = +written
+    as_kept = +written == Counter(splits) if not settled.apart else written.total() == sum(splits.values())
     kept = sum(note.taken for note in notes) - settled.drops.num_rows
-    if kept + dropped.total() != rows_in or written != Counter(splits):
+    if kept + dropped.total() != rows_in or not as_kept:
         raise FerError(
             plan.stage,
             f"{rows_in} rows went in, {kept} were kept, {dropped.total()} dropped and {sum(splits.values())} written",

@@ -42,9 +42,9 @@ class State:
 def status(build: Build) -> list[State]:
     """Return the state of every stage, planned anew with the flags it was last built with."""
     work = build.settings.work
-    beside = [_state(build, name, module, work / name) for name, module in BESIDE.items() if read_mark(work / name)]
-    scored = [_state(build, _called(folder), run, folder) for folder in sorted((work / run.FOLDER).glob("*/*"))]
-    stages = (_state(build, name, module, work / module.FOLDER) for name, module in STAGES.items())
+    beside = [state_of(build, name, module, work / name) for name, module in BESIDE.items() if read_mark(work / name)]
+    scored = [state_of(build, _called(folder), run, folder) for folder in sorted((work / run.FOLDER).glob("*/*"))]
+    stages = (state_of(build, name, module, work / module.FOLDER) for name, module in STAGES.items())
     return [*stages, *beside, *(one for one in scored if one.report)]
 
 
@@ -54,7 +54,8 @@ def _called(folder: Path) -> str:
     return name if folder.name == PLAIN else f"{name}/{folder.name}"
 
 
-def _state(build: Build, name: str, module: ModuleType, folder: Path) -> State:
+def state_of(build: Build, name: str, module: ModuleType, folder: Path) -> State:
+    """Return the state of the dataset in `folder`, planned anew by its stage's module; `name` is what it is called."""
     mark = read_mark(folder)
     if mark is None:
         return State(name, "missing", None)

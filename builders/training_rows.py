@@ -17,19 +17,26 @@ Pairs = frozenset[tuple[str, str]]
 """(source, split) of the benchmark's splits."""
 
 
-def jobs(folder: Path, benchmarks: Pairs) -> list[Job]:
+def jobs(folder: Path, benchmarks: Pairs, rows: int = PART_ROWS) -> list[Job]:
     """Return slices of the training split of the faces in `folder`, with the rows that `read` will give."""
-    pieces = [piece for piece in shards.slices(folder, PART_ROWS) if piece.split == SPLIT]
-    found = [Job(_training(piece, benchmarks).count(True), piece) for piece in pieces]
+    pieces = [piece for piece in shards.slices(folder, rows) if piece.split == SPLIT]
+    tables = shards.read_slices(pieces)
+    found = [Job(_training(table, benchmarks).count(True), piece) for piece, table in zip(pieces, tables, strict=True)]
     return [job for job in found if job.rows]
 
 
 def read(piece: Slice, benchmarks: Pairs) -> pa.Table:
-    """Return the rows of a slice of faces, without those of a benchmark split."""
-    return piece.read().filter(pa.array(_training(piece, benchmarks)))
+    """Return the rows of a slice of faces, less those of a benchmark split; no copy where none is left out."""
+    return trained(piece.read(), benchmarks)
 
 
-def _training(piece: Slice, benchmarks: Pairs) -> list[bool]:
-    closed = pa.array([source for source, split in benchmarks if split == piece.split], pa.string())
-    kept: list[bool] = pc.invert(pc.is_in(piece.read()["source"], closed)).to_pylist()
+def trained(rows: pa.Table, benchmarks: Pairs) -> pa.Table:
+    """Return the rows of the training split without those of a benchmark's."""
+    kept = _training(rows, benchmarks)
+    return rows if all(kept) else rows.filter(pa.array(kept))
+
+
+def _training(rows: pa.Table, benchmarks: Pairs) -> list[bool]:
+    closed = pa.array([source for source, split in benchmarks if split == SPLIT], pa.string())
+    kept: list[bool] = pc.invert(pc.is_in(rows["source"], closed)).to_pylist()
     return kept

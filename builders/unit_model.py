@@ -84,7 +84,7 @@ def _check_entry(entry: UnitModelEntry) -> None:
         raise FerError(where, "bears a name of the tool's own", f"give it another `name` than {', '.join(TAKEN)}")
     for unit in entry.order:
         if unit not in (*known, NONE):
-            hint = f"{did_you_mean(unit, known)} `{NONE}` stands for a number that scores none of them"
+            hint = f"{did_you_mean(unit, known)}; `{NONE}` stands for a number that scores none of them"
             raise FerError(where, f"order: no unit {unit!r}", hint)
     named = [unit for unit in entry.order if unit != NONE]
     if twice := [unit for unit in named if named.count(unit) > 1]:

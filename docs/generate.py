@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from ferbuild.builders import record
+from ferbuild.builders import record, rlvr
 from ferbuild.builders.cli import COMMANDS, cli
 from ferbuild.builders.counterfactual import COUNTERFACTUAL
 from ferbuild.builders.distances import ABOUT
@@ -22,15 +22,21 @@ from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation.answers import ANSWERS
 from ferbuild.builders.evaluation.fairness import FAIRNESS
 from ferbuild.builders.evaluation.looks import LOOKS
+from ferbuild.builders.kinds import KINDS, NEED_MEASURES
+from ferbuild.builders.kinds.made import Context, Made, Words, two
+from ferbuild.builders.kinds.two_labels import YES_NO
 from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.pairs import PAIRS
 from ferbuild.builders.prices import dollars
+from ferbuild.builders.rating import RATED
 from ferbuild.builders.reasons import STAGES
 from ferbuild.builders.replies import Usage
 from ferbuild.builders.visual_tokens import visual_tokens
 from ferbuild.manifests import load
 from ferbuild.manifests.calibration import Judge, Score
+from ferbuild.manifests.recipe import KindOptions, Picture
 from ferbuild.manifests.schema import Source
+from ferbuild.prompts.render import render
 
 TOP = Path(__file__).parent.parent
 SHARED = {"config", "work", "limit", "workers", "as_json", "help"}
@@ -41,6 +47,7 @@ DATASETS = {
     "measures": ("MEASURES", MEASURES),
     "cot": ("COT", record.COT),
     "rlvr": ("RLVR", record.RLVR),
+    "rlvr, with --pass-rate also": ("RATED", RATED),
     "ferbench": ("FERBENCH", record.FERBENCH),
     "pairs": ("PAIRS", PAIRS),
     "counterfactual": ("COUNTERFACTUAL", COUNTERFACTUAL),
@@ -185,6 +192,57 @@ def costs() -> str:
     return _table(["entry", "visual tokens a face", "tokens read", "tokens written", "US dollars"], rows)
 
 
+ASKED = pa.table(
+    {
+        "id": ["0" * 15 + digit for digit in "123456789abcdef0"],
+        "source": ["made up"] * 16,
+        "label": [label for label in record.CANONICAL for _ in range(2)],
+        "votes": [[1, 0, 7, 0, 0, 0, 2, 0, 0, 0]] * 16,
+        "valence": [0.1 * at - 0.8 for at in range(16)],
+        "arousal": [0.8 - 0.1 * at for at in range(16)],
+    },
+    pa.schema([record.FACES.field(name) for name in ("id", "source", "label", "votes", "valence", "arousal")]),
+)
+"""Faces that the examples of questions are about."""
+
+
+def kinds() -> str:
+    """Return of every kind a question as it is built, and its answer."""
+    words = Words(record.CANONICAL, record.CANONICAL, (2,) * len(record.CANONICAL))
+    parts = []
+    for kind, make in KINDS.items():
+        templates = rlvr.templates_of(kind, KindOptions(), "choose")
+        weights = load.load_confusable().weights
+        context = Context(kind, KindOptions(), {"made up": words}, templates, 0, "train", weights, Picture())
+        asked = _measured(templates[kind]) if kind in NEED_MEASURES else _first_of_each(make(ASKED, context))
+        parts.append(f"### {kind}\n\n" + "\n\n".join(f"```text\n{text}\n\n{answer}\n```" for text, answer in asked))
+    return "\n\n".join(parts)
+
+
+def _first_of_each(made: Made) -> list[tuple[str, str]]:
+    """Return the first question of one picture and the first of two."""
+    shown = (two(made.pictures) >= 0).sum(axis=1)
+    firsts = sorted({int((shown == count).argmax()) for count in set(shown.tolist())})
+    answers = made.answers.to_pylist()
+    return [(made.asked[made.which[at]].prompt, f"<answer>{answers[at]}</answer>") for at in firsts]
+
+
+def _measured(templates: tuple[str, ...]) -> list[tuple[str, str]]:
+    statement = load.load_units().units["AU12"].shown
+    return [(render(templates[0], statement=statement, choices=YES_NO), f"<answer>{YES_NO[0]}</answer>")]
+
+
+def confusable() -> str:
+    """Return what each label is taken for, the usual first."""
+    known = load.load_confusable()
+    rows = [
+        [label, ", ".join(f"{other} {one.weight:.0%}" for other, one in others.items())]
+        for label, others in known.labels.items()
+    ]
+    said = "\n".join(f"- `{name}`: {text}" for name, text in known.sources.items())
+    return f"{_table(['label', 'is taken for'], rows)}\n\n{said}"
+
+
 REGIONS = {
     "README.md": {"commands": commands, "sources": sources},
     "docs/columns.md": {"columns": columns, "measures": measured},
@@ -192,6 +250,7 @@ REGIONS = {
     "docs/calibration.md": {"calibration": calibration, "auc": auc},
     "docs/grounding.md": {"trial": trial},
     "docs/teachers.md": {"costs": costs},
+    "docs/rlvr.md": {"kinds": kinds, "confusable": confusable},
 }
 
 
@@ -222,7 +281,7 @@ def _fill(text: str, mark: str, body: str, path: Path) -> str:
 
 def _notes(variable: str) -> dict[str, str]:
     """Return the comments beside the fields of a schema, and of those it shares with the listing and the faces."""
-    modules = ("record.py", "measures.py", "pairs.py", "counterfactual.py")
+    modules = ("record.py", "measures.py", "pairs.py", "counterfactual.py", "rating.py")
     scored = (f"evaluation/{name}.py" for name in ("answers", "looks", "fairness"))
     text = "".join((TOP / "builders" / name).read_text(encoding="utf-8") for name in (*modules, *scored))
     found: dict[str, str] = {}

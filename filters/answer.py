@@ -21,7 +21,8 @@ The rules, first match wins. Tags count in any letter case; a block is what stan
    that begins with a word of negation, or follows "rather than" or "instead of", is negated; negation goes
    on over "and", "or", "nor" and ends at the next other cut; after it a part may begin with "it is". A lone word of
    negation denies the part after it, but for a "no" that stands after a label. Where every part is a label, those
-   that are not negated decide: one is `ok`, two or more are `several` without a label.
+   that are not negated decide: one is `ok`, two or more are `several` without a label. Where "no" is a candidate
+   itself, nothing is told apart this way: "yes, no" answers neither.
 8. Otherwise a blank block is `empty`, one that refuses is `refused`, all else is `not a candidate`.
 9. No answer block outside the thinking: an answer inside it, or stray tags, are `malformed` with the label of
    the last answer inside; so is a bare label (rules 6 and 7) as the whole rest of the text, with that
@@ -108,6 +109,17 @@ def read(text: str, candidates: Sequence[str]) -> Reading:
     return _bare(text[tags.thought :], table)
 
 
+def inside(text: str) -> str | None:
+    """Return what stands in a reply's one answer block, for answers that are no label; None where `read` would find no
+    single, well-formed block after the thinking.
+    """
+    tags = _walk(text)
+    if tags.open or tags.broken or len(tags.answers) != 1 or tags.answers[0].start < tags.thought:
+        return None
+    [block] = tags.answers
+    return text[block.start : block.end] if block.end - block.start <= _LONGEST else None
+
+
 class _Block(NamedTuple):
     """Where the text between `<answer>` and `</answer>` begins and ends, in characters."""
 
@@ -188,7 +200,7 @@ def _label(text: str, block: _Block, table: Mapping[str, str]) -> Reading:
         return Reading(table[folded], "ok")
     if not folded:
         return Reading(None, "empty")
-    labels = _parts(said, table)
+    labels = set() if "no" in table else _parts(said, table)
     if labels:
         return Reading(labels.pop(), "ok") if len(labels) == 1 else Reading(None, "several")
     return Reading(None, "refused" if _REFUSAL.search(said) else "not a candidate")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.manifests.calibration import Calibration
+from ferbuild.manifests.confusable import Confusable
 from ferbuild.manifests.possible import check_teacher
 from ferbuild.manifests.recipe import Recipe
 from ferbuild.manifests.schema import Asset, ClassifierEntry, Published, Source, TeacherEntry, UnitModelEntry, Units
@@ -70,6 +71,12 @@ def load_published() -> list[Published]:
 def load_units() -> Units:
     """Return the action units and the labels' prototypes."""
     return check(read_yaml(SHIPPED / "units.yaml"), Units, "units.yaml")
+
+
+@cache
+def load_confusable() -> Confusable:
+    """Return which expression people take for which."""
+    return check(read_yaml(SHIPPED / "confusable.yaml"), Confusable, "confusable.yaml")
 
 
 @cache

@@ -73,6 +73,28 @@ class Copies(Strict):
     """So many of one text stay."""
 
 
+class KindOptions(Strict):
+    """How questions of one kind are asked."""
+
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the faces that the kind can be asked of; which ones is drawn."""
+    words: Literal["source", "mixed"] = "source"
+    """The source's own label words; or half of the questions with these, half with the canonical ones."""
+    order: Literal["fixed", "shuffled"] | None = None
+    """Of the labels: the source's, or drawn. None: as the kind is meant, which is shuffled for `letter` alone."""
+    wordings: Literal["first", "all"] = "first"
+    """The kind's first template, or all of them in turn."""
+    form: Literal["two", "sign", "both"] = "both"
+    """Of `valence` and `arousal`: which of two faces has more, or whether there is more or less than none."""
+    margin: float | None = Field(default=None, ge=0, le=2)
+    """Of `valence` and `arousal`: the least difference of two faces, and the least distance from 0 of one; None: 0.4
+    and 0.2."""
+
+
+Asked = Annotated[dict[str, KindOptions], BeforeValidator(in_full(None))]
+"""A kind of question by its name, or {name: options}."""
+
+
 class Recipe(Strict):
     """Which sources, filters and questions make a named dataset."""
 
@@ -92,4 +114,6 @@ class Recipe(Strict):
     """None: near copies stay. The baseline's texts are alike by construction and are never counted as copies."""
     question: str = "choose"
     """The template of `prompts` that asks for the expression."""
+    questions: list[Asked] = Field(default=[{"choose": KindOptions()}], min_length=1)
+    """The kinds of `rlvr`, each a name of `builders.kinds`, or {name: options}."""
     shard_bytes: int = Field(default=500_000_000, ge=1)

@@ -6,6 +6,7 @@ A template's version is a hash of its file, so that rows say which wording they 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -37,6 +38,12 @@ def templates() -> list[str]:
     """Return the names of all templates, sorted."""
     found = (entry.name for entry in TEMPLATES.iterdir())
     return sorted(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX))
+
+
+def wordings(template: str) -> list[str]:
+    """Return the templates that ask the same in other words: it, and `<template>_b`, `_c` and so on that exist."""
+    further = re.compile(rf"{re.escape(template)}_[b-z]")
+    return [template, *(name for name in templates() if further.fullmatch(name))]
 
 
 @cache

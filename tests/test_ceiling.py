@@ -6,14 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import published
 
-from ferbuild.builders import shards
-from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation import ceiling
 from ferbuild.builders.record import VOTE_WORDS
 from ferbuild.builders.sources.vote_rules import WORDS, decide, tied
@@ -117,21 +114,6 @@ def test_json_has_the_keys_of_a_score():
     assert {"accuracy", "low", "high", "n", "source"} <= set(found)
     assert (found["accuracy"], found["n"]) == (0.85, 2)
     json.dumps(found, allow_nan=False)
-
-
-def test_the_votes_come_from_the_faces_in_the_order_asked_for(tmp_path):
-    schema = pa.schema([("id", pa.string()), ("image", pa.binary()), ("votes", pa.list_(pa.int32()))])
-    for split, found in {"train": [("a", [1] * 10)], "test": [("b", [2] * 10), ("c", None)]}.items():
-        table = pa.Table.from_pylist([{"id": one, "image": b"", "votes": some} for one, some in found], schema=schema)
-        (tmp_path / split).mkdir()
-        shards.write_stream(tmp_path / split / "data-00000-of-00001.arrow", [table], schema)
-    (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
-    found = ceiling.votes_of(tmp_path, ["c", "b", "unheard of", "a"])
-    assert found.dtype == np.int32
-    assert found.tolist() == [[0] * 10, [2] * 10, [0] * 10, [1] * 10]
-    assert ceiling.votes_of(tmp_path, []).shape == (0, 10)
-    with pytest.raises(FerError, match="is no dataset folder"):
-        ceiling.votes_of(tmp_path / "nowhere", ["a"])
 
 
 def test_people_on_the_benchmarks_own_faces():

@@ -14,9 +14,11 @@ from conftest import fer_build
 from trees import put
 
 from ferbuild.builders import shards
-from ferbuild.builders.evaluation.variants import VARIANTS, Asked
+from ferbuild.builders.evaluation.asking import Asking, requests
+from ferbuild.builders.evaluation.variants import PLAIN, VARIANTS, Asked
 from ferbuild.builders.images import decode
 from ferbuild.filters import answer
+from ferbuild.manifests.load import load_teacher
 
 SETS = {"rafdb": 35, "ferplus": 24, "affectnet": 24, "sfew": 14}
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
@@ -129,9 +131,40 @@ def test_the_same_asked_otherwise(project, noise):
     assert ran.code == 0, ran.err
     found = {one["variant"]: one for one in ran.json["robustness"]}
     assert list(found) == list(VARIANTS) and {one["flips"] for one in found.values()} == {0}
-    assert {one["rows"] for one in found.values()} == {35}
+    assert {(one["rows"], one["left_out"], one["low"]) for one in found.values()} == {(35, 0, 0.0)}
+    assert all(0.05 < one["high"] < 0.1 for one in found.values()), "none in 35 is no proof that none flips"
     wrong = ask(project, 9, "--variant", "ordr", "--sets", "rafdb", model="same")
     assert wrong.code == 2 and "did you mean 'order'" in wrong.err
+
+
+def test_all_ways_of_asking_share_one_price_and_one_budget(project, tmp_path):
+    """35 rows asked in six ways, $0.003 a reply: the estimate is of all, and the budget ends the fourth of them."""
+    log, entry = tmp_path / "log", tmp_path / "priced.yaml"
+    with stub(log, model="priced", say="<answer>anger</answer>", usage="100,20") as port:
+        sampling = {"temperature": 0.0, "max_tokens": 20}
+        entry.write_text(json.dumps(
+            {"name": "priced", "kind": "http", "model": "priced", "endpoints": [f"http://127.0.0.1:{port}/v1"],
+             "sampling": sampling, "prices": {"input": 10, "output": 100}}
+        ))  # fmt: skip
+        words = ("eval", "--model", entry, "--sets", "rafdb", "--robust", "--json")
+        asked = fer_build(*words, "--estimate", cwd=project)
+        assert (asked.code, asked.json["estimate"]["requests"], asked.json["estimate"]["left"]) == (0, 210, 210 - 24)
+        assert sum(served(log).values()) == 24
+        ran = fer_build(*words, "--budget", "0.3", cwd=project)
+        assert 0.25 < sum(one["cost"] for one in ran.json["asked"]) <= 0.3, ran.err
+        found = {one["variant"]: (one["rows"], one["left_out"]) for one in ran.json["robustness"]}
+        assert found["again"] == found["order"] == (35, 0) and found["mirror"] == found["jpeg"] == (0, 35)
+        assert found["words"][0] in range(1, 35) and (ran.code, ran.json["complete"]) == (1, False)
+        whole = fer_build(*words, cwd=project)
+    assert (whole.code, whole.json["complete"], sum(served(log).values())) == (0, True, 210), whole.err
+
+
+def test_asked_again_no_sample_is_one_that_was_asked_before(project):
+    table = shards.slices(project / "fer-data" / "ferbench", 500)[0].read()
+    plain = Asking(load_teacher("qwen7b"), None, project / "none.sqlite", samples=3)
+    asked, again = (list(requests(table, plain._replace(variant=name))) for name in (PLAIN, "again"))
+    assert [one.sample for one in asked[:3]] == [0, 1, 2] and [one.sample for one in again[:3]] == [3, 4, 5]
+    assert asked == [one._replace(sample=one.sample - 3) for one in again]
 
 
 def test_one_model_against_another(project):
@@ -181,7 +214,15 @@ def test_files_of_results(run, tmp_path):
         (("--endpoint", "http://127.0.0.1:9/v1", "--model-id", "x", "--sets", "rafbd"), "did you mean 'rafdb'"),
         (("--model-id", "x"), "no server is named"),
         (("--model", "qwen8b"), "did you mean"),
+        (("--model", "majorty"), "did you mean 'majority'"),
         (("--model", "majority", "--samples", "3"), "always says the same"),
+        (("--model", "geometry", "--endpoint", "http://127.0.0.1:9/v1"), "geometry answers without one"),
+        (("--model", "majority", "--model-id", "x"), "majority answers without one"),
+        (("--model", "majority", "--name", "x"), "is of files of results"),
+        (("--model", "majority", "--against", "none"), "none: is no folder"),
+        (("--responses", "none.json", "--model", "majority"), "scored as they are"),
+        (("--responses", "none.json", "--samples", "3"), "scored as they are"),
+        (("--responses", "none.json", "--pictures"), "needs the model and the pictures"),
         (("--endpoint", "http://127.0.0.1:9/v1", "--model-id", "x"), "127.0.0.1:9"),
     ],
 )
@@ -245,6 +286,10 @@ def test_a_sheet_is_written_and_what_people_fill_in_is_told(project, tmp_path):
     folder = Path(ran.json["out"]).with_name("review")
     head, *rows = (folder / "review.csv").read_text().splitlines()
     assert len(rows) == 6 and (folder / "review.html").exists()
+    with stub(model="talks") as port:
+        again = ask(project, port, "--sets", "rafdb", "--review", 6, "--out", tmp_path / "mine", model="talks")
+    assert f"{tmp_path / 'mine-review' / 'review.html'}: the sheet" in again.out, again.err
+    assert f"next: fer-build leaderboard {tmp_path}, " in again.out
     names = head.split(",")
     for reviewer, rate in (("ann", "4"), ("ben", "4")):
         filled = []

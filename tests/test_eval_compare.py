@@ -8,6 +8,7 @@ from math import comb, sqrt
 from statistics import NormalDist
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 import result_folders as made
@@ -228,6 +229,13 @@ def test_json_has_the_keys_that_tables_and_pages_take():
     assert tuple(found) == names
     assert (found["difference"], found["p"]) == (0.666667, 0.5)
     json.dumps(found, allow_nan=False)
+
+
+def test_rows_in_clusters_come_to_plain_numbers():
+    a, b = drawn(5, 600, size=6, alike=0.9)
+    one, other = (rows(name, {"sfew": right}, per_cluster=6) for name, right in (("one", a), ("other", b)))
+    (found,) = compare.compare(one, other)
+    assert orjson.loads(orjson.dumps(compare.as_json(found)))["smallest"] == round(found.smallest, 6)
 
 
 def answers(labels: str) -> pa.Table:

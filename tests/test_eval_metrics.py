@@ -22,6 +22,7 @@ from ferbuild.builders.evaluation.reading import Said, said_by
 from ferbuild.builders.evaluation.repeated import pass_at
 from ferbuild.builders.evaluation.score import score
 from ferbuild.filters.answer import FORMS, read
+from ferbuild.filters.official import read_official
 
 SETS = tuple(LABELS)
 NEAR = 1e-12
@@ -299,6 +300,18 @@ def test_errors_alone_have_a_strict_score_of_nought_and_no_official_one():
         assert [one["strict"][name] for name in ("accuracy", "uar", *MACRO)] == [0.0] * 5
 
 
+def test_drawing_a_label_has_the_recall_of_the_choices_that_each_label_has():
+    """Contempt is one of eight wherever it is asked for, fear one of eight or of seven; no other label has rows."""
+    rows = [
+        _row("rafdb", 0, "fear", ""),
+        *(_row("ferplus", at, true, "") for at, true in enumerate(("fear", "contempt"))),
+    ]
+    found = _score(rows, resamples=1)
+    fear, chance = (1 / 7 + 1 / 8) / 2, (1 / 7 + 1 / 8 + 1 / 8) / 3
+    assert found.pooled.baselines["random"] == pytest.approx({"accuracy": chance, "uar": (fear + 1 / 8) / 8})
+    assert found.sets["ferplus"].baselines["random"] == pytest.approx({"accuracy": 1 / 8, "uar": 2 / 8 / 8})
+
+
 def test_a_set_without_an_official_row_leaves_no_official_mean():
     rows = [_row("sfew", at, "sad", "", error=True) for at in range(5)]
     rows += [_row("rafdb", at, "fear", "<answer>fear</answer>") for at in range(5)]
@@ -346,6 +359,16 @@ def test_pass_at_k_is_the_share_of_all_draws_of_k_with_a_right_one(samples, righ
     draws = [list(itertools.combinations([1] * right + [0] * (samples - right), k)) for k in range(1, samples + 1)]
     wanted = [sum(map(max, one)) / len(one) for one in draws]
     assert pass_at([Said("fear", "ok", 1.0, right, samples)], samples) == pytest.approx(wanted, abs=NEAR)
+
+
+@given(st.lists(st.sampled_from(["fear", "anger", "sad", "", "not fear", "joy"]), min_size=1, max_size=7))
+def test_the_published_reading_of_several_samples_is_that_of_most(said):
+    """So that the two readings of a row differ by the reading alone."""
+    row = _row("rafdb", 0, "fear", "")
+    [found] = _score([row | {"texts": said, "finishes": [""] * len(said)}], resamples=1).readings.official
+    read = [read_official(one, LABELS["rafdb"], "rafdb") for one in said]
+    known = [one for one in read if one != "unknown"]
+    assert found == (max(known, key=known.count) if known else "unknown")
 
 
 @given(st.lists(st.sampled_from(["fear", "anger", "sad", "", "not fear", "joy"]), min_size=1, max_size=7))

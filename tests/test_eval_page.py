@@ -150,6 +150,14 @@ def test_what_must_be_known_first():
     ]
 
 
+def test_what_makes_figures_others_than_they_seem_is_told():
+    found = scored.score(sets=("sfew",))
+    found["sets"]["sfew"]["per_class"][0] |= {"n": 0, "recall": 0.0}
+    absent, *_ = figures.cautions(found)
+    assert absent == "sfew: no row of angry, which count as nought in UAR and macro F1"
+    assert not any("nought" in told for told in figures.cautions(scored.score()))
+
+
 # The terminal
 
 
@@ -186,7 +194,7 @@ def test_a_narrow_terminal_shows_every_figure_too():
     narrow, wide = (click.unstyle("\n".join(terminal(FULL, width=width))) for width in (60, 200))
     words = ("truncated", "difference", "smallest shown", "p (Holm)", "accuracy after", "as wrong")
     assert [text.split().count("78.9") for text in (narrow, wide)] == [1, 1]
-    assert [narrow.count(word) for word in words] == [wide.count(word) for word in words] == [1, 2, 1, 1, 1, 1]
+    assert [narrow.count(word) for word in words] == [wide.count(word) for word in words] == [1, 3, 1, 1, 1, 1]
 
 
 def test_a_terminal_says_who_answered_and_how_it_was_sampled():

@@ -175,6 +175,11 @@ def test_nine_right_and_ninety_one_errors_stay_a_hundred_rows(tmp_path):
     assert kinds(found) == {"error": 91}
 
 
+def test_a_file_of_nothing_but_errors_is_a_result(tmp_path):
+    found = load([write(tmp_path / "x.json", [row | {"error": "out of memory"} for row in questions("rafdb", 3)])])
+    assert kinds(found) == {"error": 3} and found.table["error"].to_pylist() == [True] * 3
+
+
 # Bad input
 
 
@@ -184,9 +189,10 @@ def test_doubled_rows_are_told_and_the_first_stands(tmp_path):
     second = write(tmp_path / "b.json", [answered(other, "x"), answered(one, "first"), answered(one, "", error=True)])
     found = load([first, second])
     assert [row["texts"] for row in rows_of(found)] == [["first"], ["x"]]
+    more = "1 of the others say something else"
     assert [one for one in found.problems if one.kind == "doubled"] == [
-        Problem("doubled", str(first), 1, f"{one['image_path']}; 1 of them say something else"),
-        Problem("doubled", str(second), 3, f"{other['image_path']}; 1 of them say something else"),
+        Problem("doubled", str(first), 1, f"{one['image_path']}; the first of each counts, and {more}"),
+        Problem("doubled", str(second), 3, f"{other['image_path']}; the first of each counts, and {more}"),
     ]
 
 
@@ -272,6 +278,8 @@ def test_an_empty_list_holds_no_rows(tmp_path):
 def test_the_benchmark_itself_and_predictions_are_no_results(tmp_path):
     with pytest.raises(FerError, match=r"3 not readable \(the benchmark itself: no row has a `model_response`\)"):
         load([write(tmp_path / "x.json", questions("rafdb", 3))])
+    with pytest.raises(FerError, match=r"3 not readable \(the benchmark itself"):
+        load([write(tmp_path / "x.json", [row | {"error": None} for row in questions("rafdb", 3)])])
     predicted = [{"set": "rafdb", "image_path": "x", "true_label": "fear", "official": "fear", "strict": "fear"}]
     with pytest.raises(FerError, match="what was read of replies, not the replies"):
         load([write(tmp_path / "p.jsonl", predicted, lines=True)])
@@ -358,7 +366,22 @@ def test_missing_rows_are_named_and_not_made_up(tmp_path):
     bench = write(tmp_path / "rafdb_qa.json", asked)
     found = load([write(tmp_path / "x.json", [answered(row) for row in asked[:3] + asked[5:]])], bench=[bench])
     assert found.table.num_rows == 8
-    assert found.problems == [Problem("missing", "rafdb", 2, "/RAF-DB/aligned/test_0003_aligned.jpg")]
+    assert found.problems == [Problem("missing", "rafdb", 2, "the first: /RAF-DB/aligned/test_0003_aligned.jpg")]
+
+
+def test_more_rows_of_a_label_than_were_published_are_told(tmp_path):
+    """Without the benchmark at hand nobody can tell which of them are not its own."""
+    labels = {"surprise": 329, "fear": 74 + 3, "disgust": 160 - 1, "happiness": 1185, "sadness": 478, "anger": 162}
+    true = [label for label, count in (labels | {"neutral": 680}).items() for _ in range(count)]
+    rows = [
+        answered(question("rafdb", at))
+        | {"true_label": one, "image_path": f"/RAF-DB/aligned/test_{at:04d}_aligned.jpg"}
+        for at, one in enumerate(true)
+    ]
+    found = load([write(tmp_path / "x.json", rows)])
+    assert found.table.num_rows == len(true)
+    told = "more rows than published, which are scored all the same: fear 77 of 74; --bench tells which they are"
+    assert found.problems == [Problem("another benchmark", "rafdb", 3, told)]
 
 
 def test_rows_that_the_benchmark_does_not_know_are_told(tmp_path):
@@ -402,7 +425,7 @@ def test_a_built_benchmark_knows_sets_that_no_manifest_does(tmp_path):
     found = load([write(tmp_path / "x.json", [answered(row) for row in own[:8]])], bench=[bench])
     assert [row["set"] for row in rows_of(found)] == ["mine"] * 8
     assert [row["canonical"] for row in rows_of(found)][:2] == ["anger", "contempt"]
-    assert found.problems == [Problem("missing", "mine", 1, "/own/8.jpg")]
+    assert found.problems == [Problem("missing", "mine", 1, "the first: /own/8.jpg")]
 
 
 def test_pictures_kept_elsewhere_are_found_by_their_file_name(tmp_path):

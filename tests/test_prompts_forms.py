@@ -13,7 +13,7 @@ LABEL = "a label that stands nowhere else"
 
 
 def test_these_are_the_forms():
-    assert templates() == FORMS
+    assert set(FORMS) < set(templates()), "the others are the wordings of question kinds"
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -144,7 +144,7 @@ def test_kinds_of_questions(kind, choices, answer):
 
 
 def test_a_kind_without_a_verifier_abstains():
-    assert paid("accuracy", GOOD, kind="distribution") is None
+    assert paid("accuracy", GOOD, kind="essay") is None
 
 
 def test_a_row_without_answer_or_choices_is_read_from_its_solution():

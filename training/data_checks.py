@@ -20,7 +20,7 @@ from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.record import CANONICAL
 from ferbuild.filters.answer import read
-from ferbuild.training.rewards import KINDS
+from ferbuild.filters.verify import KINDS, verify
 
 COLUMNS = {"sft": ("images", "prompt", "completion"), "grpo": ("images", "prompt", "solution")}
 MADE_BY = {"sft": "cot", "grpo": "rlvr"}
@@ -142,9 +142,9 @@ def check_answers(name: str, table: pa.Table) -> None:
         raise FerError(f"{name}: kind", f"no verifier for {unknown[0]!r}", did_you_mean(unknown[0], KINDS))
     for kind, joined, answer, solution, count in found:
         choices = joined.split(_PARTS)
-        reading = read(solution, choices)
-        if reading.status != "ok" or reading.label != answer or not KINDS[kind](reading, answer):
-            problem = f"{count:,} rows are not verifiable: {solution!r} among {', '.join(choices)} is {reading.status}"
+        if verify(kind, solution, choices, answer) != 1:
+            said = read(solution, choices).status
+            problem = f"{count:,} rows are not verifiable: {solution!r} among {', '.join(choices)} is {said}"
             raise FerError(f"{name}: solution", problem, f"their answer is {answer!r}; it must be one of the choices")
 
 

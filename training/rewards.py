@@ -14,17 +14,16 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from ferbuild.builders.record import CANONICAL, VOTE_WORDS
-from ferbuild.filters.answer import Reading, read
+from ferbuild.filters.answer import Reading, inside, read
 from ferbuild.filters.grounding import check_claims, count, read_claims
 from ferbuild.filters.prose import prose
 from ferbuild.filters.units import Judged, judge, judge_truth
+from ferbuild.filters.verify import distribution, verify
 from ferbuild.manifests.load import load_calibration
 
 Scores = list[float | None]
 Completion = str | Sequence[Mapping[str, Any]]
 """A text, or the messages that TRL makes of one: the last is the model's."""
-Verifier = Callable[[Reading, str], bool]
-"""Whether what was read is the right answer."""
 
 LEAST_WORDS, MOST_WORDS = 20, 200
 """Words of reasoning within which `length` pays in full. `reasons` of the filters asks for 10 of a teacher; the
@@ -38,16 +37,6 @@ _MEASURED = ("measures", "faces_found", "second_face", "eye_distance", "yaw", "p
 """Columns of `builders.measures.MEASURES` that a judgement needs, and a unit model's."""
 
 
-def _is_answer(reading: Reading, answer: str) -> bool:
-    return reading.status == "ok" and reading.label == answer
-
-
-KINDS: Mapping[str, Verifier] = dict.fromkeys(
-    ("choose", "letter", "verify", "pair", "odd", "valence", "arousal", "measure"), _is_answer
-)
-"""How an answer is verified, by the row's `kind`: all of these have one right answer among `choices`."""
-
-
 class Asked(NamedTuple):
     """What one row asks for."""
 
@@ -55,6 +44,8 @@ class Asked(NamedTuple):
     choices: tuple[str, ...]
     answer: str | None
     canonical: str
+    soft: Sequence[float] | None = None
+    """Share of the annotators' votes for each of the choices."""
 
 
 def accuracy(
@@ -64,14 +55,16 @@ def accuracy(
     log_metric: Callable[[str, float], None] | None = None,
     **columns: Any,
 ) -> Scores:
-    """Return 1 where the one parser reads the right answer and nothing is wrong with the reply's form, else 0.
+    """Return 1 where the one parser reads the right answer and nothing is wrong with the reply's form, else 0; of a
+    distribution what `filters.verify` makes of its Brier score, 0..1.
 
     None where the row's kind is unknown or it has no answer. Accuracy and the share of groups without variance are
     logged class by class, and what was read goes into the table of completions.
     """
     rows = _asked(len(completions), columns)
-    readings = [read(text, row.choices) for text, row in zip(_texts(completions), rows, strict=True)]
-    scores = [_score(reading, row) for reading, row in zip(readings, rows, strict=True)]
+    texts = _texts(completions)
+    readings = [_read(text, row) for text, row in zip(texts, rows, strict=True)]
+    scores = [_score(text, row) for text, row in zip(texts, rows, strict=True)]
     if log_extra:
         log_extra("class", [row.canonical for row in rows])
         log_extra("read", [reading.label for reading in readings])
@@ -93,12 +86,14 @@ def format(completions: Sequence[Completion], **columns: Any) -> Scores:  # the 
 def soft_accuracy(completions: Sequence[Completion], **columns: Any) -> Scores:
     """Return the share, 0..1, of a face's annotators who saw what the reply answers; 0 where it answers nothing.
 
-    None where the row has no votes. Annotators who voted for no face or nothing known count in the whole.
+    The column `soft` holds the shares of a row's choices; a dataset without it is read by its `votes`. None where a row
+    has neither. Annotators who voted for no face or nothing known count in the whole. A distribution gets what
+    `accuracy` gives it.
     """
     rows = _asked(len(completions), columns)
-    votes = columns.get("votes") or [None] * len(rows)
+    votes = [None] * len(rows) if "soft" in columns else columns.get("votes") or [None] * len(rows)
     texts = _texts(completions)
-    return [_share(read(text, row.choices), cast) for text, row, cast in zip(texts, rows, votes, strict=True)]
+    return [_part_credit(text, row, cast) for text, row, cast in zip(texts, rows, votes, strict=True)]
 
 
 def grounding(completions: Sequence[Completion], **columns: Any) -> Scores:
@@ -128,22 +123,43 @@ def _texts(completions: Sequence[Completion]) -> list[str]:
 
 def _asked(count: int, columns: Mapping[str, Any]) -> list[Asked]:
     """Return what each row asks for, from the columns that are there."""
-    names = ("kind", "choices", "answer", "solution", "canonical")
+    names = ("kind", "choices", "answer", "solution", "canonical", "soft")
     values = (columns.get(name) or [None] * count for name in names)
     return [_ask(*row) for row in zip(*values, strict=True)]
 
 
-def _ask(kind: str | None, choices: Sequence[str] | None, answer: str | None, solution: str | None, face: Any) -> Asked:
+def _ask(
+    kind: str | None,
+    choices: Sequence[str] | None,
+    answer: str | None,
+    solution: str | None,
+    face: Any,
+    soft: Sequence[float] | None,
+) -> Asked:
     among = tuple(choices or CANONICAL)
     right = answer or (read(solution, among).label if solution else None)
-    return Asked(kind or "choose", among, right, face or right or "")
+    return Asked(kind or "choose", among, right, face or right or "", soft)
 
 
-def _score(reading: Reading, row: Asked) -> float | None:
-    verifier = KINDS.get(row.kind)
-    if verifier is None or row.answer is None:
-        return None
-    return float(verifier(reading, row.answer))
+def _read(text: str, row: Asked) -> Reading:
+    """Return what is logged as read: of a distribution the text of its answer."""
+    if row.kind != "distribution":
+        return read(text, row.choices)
+    said = inside(text)
+    return read(text, row.choices) if said is None else Reading(said.strip(), "ok")
+
+
+def _score(text: str, row: Asked) -> float | None:
+    return None if row.answer is None else verify(row.kind, text, row.choices, row.answer, row.soft)
+
+
+def _part_credit(text: str, row: Asked, votes: Sequence[int] | None) -> float | None:
+    if row.soft is None:
+        return _share(read(text, row.choices), votes)
+    if row.kind == "distribution":
+        return distribution(text, row.choices, row.answer or "", row.soft)
+    reading = read(text, row.choices)
+    return float(row.soft[row.choices.index(reading.label)]) if reading.status == "ok" and reading.label else 0.0
 
 
 def _by_class(scores: Scores, rows: Sequence[Asked], ids: Sequence[Any] | None) -> dict[str, float]:

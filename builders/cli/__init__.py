@@ -45,6 +45,9 @@ COMMANDS = {
     "teachers": Entry("teachers", "List who can write the rationales, and who answers now."),
     "replies": Entry("replies", "Show what was asked, what came of it and what it cost."),
     "export": Entry("export", "Rewrite a built dataset for another tool."),
+    "publish": Entry("publish", "Build the edition that may leave the machine; upload it."),
+    "verify": Entry("verify", "Check what a dataset folder promises, your own or a downloaded one."),
+    "rehydrate": Entry("rehydrate", "Fill an edition's pictures in from your own releases."),
     "status": Entry("status", "Tell what is built, stale, incomplete or missing."),
 }
 """Every command, its module below this package, and its line in the help and the README."""

@@ -55,17 +55,21 @@ class Asked:
         return {"estimate": self.found.as_json()} if self.found else {}
 
 
-def asking(*names: str, faces: bool = True) -> Callable[[F], Callable[..., Any]]:
+TEACHER = "An entry of teachers.yaml, or a YAML file of one; default: the one in fer-build.yaml."
+
+
+def asking(*names: str, faces: bool = True, about: str = TEACHER) -> Callable[[F], Callable[..., Any]]:
     """Add to a command what every command that asks a model takes; it gets them as `asked`.
 
-    `names` are the flag's that names the teacher. `faces`: it sends pictures of releases, which a licence may forbid.
+    `names` are the flag's that names the teacher, `about` its help. `faces`: it sends pictures of releases, which a
+    licence may forbid.
     """
 
     def add(command: F) -> Callable[..., Any]:
         @click.option(
             *(names or ("--teacher",)),
             "teacher",
-            help="An entry of teachers.yaml, or a YAML file of one; default: the one in fer-build.yaml.",
+            help=about,
         )
         @click.option("--endpoint", "endpoints", multiple=True, help="Server URL instead of the entry's; repeatable.")
         @click.option(

@@ -30,6 +30,8 @@ flips     faces whose three pictures do not all get one answer: the expression i
 right     answers that are the rendered label; the faces are the same at every level
 Rendered faces: what happens here may happen with people, and what does not is no proof that it will not."""
 
+FIGURES = {"accuracy": "accuracy", "kept": "rationales kept"}
+
 
 @click.command()
 @asking("--model", "--teacher", faces=False)
@@ -98,11 +100,11 @@ def _people(told: Looked | None) -> Iterator[str]:
     if told is None:
         return
     for one in told.told:
-        yield f"{click.style(one.figure, bold=True)}, {one.about}: {one.rows:,} rows of RAF-DB"
+        yield f"{click.style(FIGURES[one.figure], bold=True)}, {one.about}: {one.rows:,} rows of RAF-DB"
         lacking = {"without attributes": one.unknown, "of unsure gender": one.unsure}
         if left := ", ".join(f"{count:,} {what}" for what, count in lacking.items() if count):
             yield f"in no group: {left}"
-        for attribute, plain in one.plain.items():
+        for attribute, plain in one.plain.items() if one.unknown < one.rows else ():
             yield from _attribute(attribute, plain, one.alike[attribute])
         yield ""
     if told.broken:

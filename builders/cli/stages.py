@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,17 +50,70 @@ measure = _plain(
 
 
 @click.command()
+@asking("--pass-rate", about="Ask this student, an entry of teachers.yaml or a YAML file; default: nobody is asked.")
+@click.option("--model-id", default="", help="Of --pass-rate: what a server calls the model, where no entry knows it.")
+@click.option("--samples", type=click.IntRange(2), default=8, show_default=True, help="Of --pass-rate: replies each.")
+@click.option(
+    "--keep",
+    default="0.2-0.8",
+    show_default=True,
+    metavar="LO-HI",
+    help="Of --pass-rate: keep what the student gets right as often.",
+)
+@click.option("--balance", default="", metavar="label|source", help="Of --pass-rate: level classes, or sources.")
 @click.option(
     "--measures", is_flag=True, help="Measure the faces too, for a reward that holds claims against them (`grounding`)."
 )
+@click.option("--kinds", default="", metavar="KIND,KIND", help="Ask these kinds of questions; overrides the recipe.")
+@click.option(
+    "--min-consensus",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Drop faces whose leading expression has a smaller share of their votes; faces without votes stay.",
+)
+@click.option(
+    "--confusions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A result.json of `fer-build eval`: draw wrong labels by that model's errors, not by people's.",
+)
 @common
-def rlvr(options: Options, measures: bool) -> int:
-    """Make one question a training face, with the answer in the trainers' columns."""
-    from ferbuild.builders import rlvr as stage
+def rlvr(
+    options: Options,
+    asked: Asked,
+    model_id: str,
+    samples: int,
+    keep: str,
+    balance: str,
+    confusions: Path | None,
+    **flags: Any,
+) -> int:
+    """Make one question a training face, or several kinds, with the answer in the trainers' columns.
 
+    With --pass-rate a student model is asked all of them several times, and those stay that it gets right now and then.
+
+    \b
+    fer-build rlvr                                  which of the source's labels, as the benchmark asks
+    fer-build rlvr --kinds choose,pair,odd          three kinds of questions
+    fer-build rlvr --pass-rate qwen7b --samples 8   of these the ones that a 7B model can learn from
+    """
+    from ferbuild.builders import difficulty
+    from ferbuild.builders import rlvr as stage
+    from ferbuild.builders.kinds.confusions import read_confusions
+
+    told = read_confusions(confusions) if confusions else ""
+    student = difficulty.flags_of(
+        asked.teacher or "", asked.options, model_id=model_id, samples=samples, keep=keep, balance=balance
+    )
     with building(options) as build:
-        report = stage.run(build, measures=measures)
-    return finish(build, report, options)
+        confirm = asked.confirm(build, options)
+        report = stage.run(build, options=asked.options, confirm=confirm, confusions=told, **flags, **student)
+    if report is None:
+        return asked.left_at_that(build, options, "rlvr")
+    if student and not options.as_json:
+        for line in difficulty.told(report):
+            click.echo(line)
+    return finish(build, report, options, asked.as_json())
 
 
 @click.command()

@@ -56,7 +56,7 @@ def requests(table: pa.Table, asking: Asking) -> Iterator[Request]:
         once = Request(
             row["id"], ({"role": "user", "content": asked.prompt},), (asked.image,), tuple(asked.choices), None
         )
-        first = 1 if asking.variant == "again" else 0  # another sample index is another request
+        first = asking.samples if asking.variant == "again" else 0  # other sample indices are other requests
         yield from (once._replace(sample=first + number) for number in range(asking.samples))
 
 

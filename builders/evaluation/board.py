@@ -16,7 +16,17 @@ import click
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ferbuild.builders.evaluation import figures
-from ferbuild.builders.evaluation.figures import NONE, chance, counted, dollars, percent, plain, signed, span
+from ferbuild.builders.evaluation.figures import (
+    NONE,
+    chance,
+    counted,
+    dollars,
+    in_markdown,
+    percent,
+    plain,
+    signed,
+    span,
+)
 from ferbuild.builders.evaluation.leaderboard import Board, rank
 from ferbuild.builders.evaluation.page import place
 from ferbuild.builders.evaluation.results import Entry
@@ -43,8 +53,6 @@ GAP = 2
 """Spaces between two columns on a terminal."""
 LONG = 0.55
 """Share of the whole range from which on an axis has room for half of its marks."""
-_MARKS = "\\|`*_[]"
-"""What means something to Markdown within a line."""
 
 
 class Row(NamedTuple):
@@ -131,13 +139,13 @@ def markdown(board: Board) -> str:
     parts = ["## FERBench leaderboard"]
     for one in sections(board):
         parts += [_heading(one.title), _table(head(board), [row.cells for row in one.rows])]
-        parts += ["\n".join(f"- {_cell(note)}" for note in one.notes)] if one.notes else []
+        parts += ["\n".join(f"- {in_markdown(note)}" for note in one.notes)] if one.notes else []
     if board.pairs:
-        parts += [_heading(PAIRS), _table(PAIR_HEAD, pairs(board)), _cell(PAIRS_LEGEND)]
+        parts += [_heading(PAIRS), _table(PAIR_HEAD, pairs(board)), in_markdown(PAIRS_LEGEND)]
     if board.broken:
-        told = (f"- {_cell(one.place)}: {_cell(one.problem)}" for one in board.broken)
+        told = (f"- {in_markdown(one.place)}: {in_markdown(one.problem)}" for one in board.broken)
         parts += [_heading(counted(len(board.broken), "problem")), "\n".join(told)]
-    return "\n\n".join([*parts, _cell(LEGEND)]) + "\n"
+    return "\n\n".join([*parts, in_markdown(LEGEND)]) + "\n"
 
 
 def page(board: Board) -> str:
@@ -220,19 +228,13 @@ def _blocks(wide: Sequence[int], width: int, left: int) -> Iterator[list[int]]:
 
 
 def _heading(title: str) -> str:
-    return f"### {_cell(title[0].upper() + title[1:])}"
+    return f"### {in_markdown(title[0].upper() + title[1:])}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = [":--", ":--", *("--:" for _ in heads[2:])]
-    cells = [[_cell(one) for one in line] for line in (heads, *rows)]
+    cells = [[in_markdown(one) for one in line] for line in (heads, *rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))
-
-
-def _cell(text: str) -> str:
-    """Return text so that no table ends at it, and none of it is taken for Markdown or HTML."""
-    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)
 
 
 def _axis(rows: Sequence[Row]) -> tuple[float, float]:

@@ -7,18 +7,12 @@ a model that learned from many annotators may agree with them better than one of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from ferbuild.builders import shards
 from ferbuild.builders.evaluation import metrics
 from ferbuild.builders.evaluation.metrics import Shares
-from ferbuild.builders.record import VOTE_WORDS
 from ferbuild.builders.sources.vote_rules import EXPRESSIONS, RULES, Votes, tied
 
 RESAMPLES = 2000
@@ -87,18 +81,6 @@ def ceiling(votes: Votes, *, rule: str = "argmax8", seed: int = 0, resamples: in
         with_unknown=float((right * named[kept] / all_votes).mean()),
         published=float((draws.right_published[kept] / known).mean()),
     )
-
-
-def votes_of(folder: Path, ids: Sequence[str]) -> Votes:
-    """Return the (n, 10) votes of faces of a built faces dataset, in the order of `ids`; noughts where it has none."""
-    wanted = pa.array(ids, pa.string())
-    found: dict[str, Sequence[int]] = {}
-    for path in (path for paths in shards.split_files(folder).values() for path in paths):
-        rows = shards.read_stream(path).select(["id", "votes"])
-        rows = rows.filter(pc.and_(pc.is_in(rows["id"], wanted), pc.is_valid(rows["votes"])))
-        found |= dict(zip(rows["id"].to_pylist(), rows["votes"].to_pylist(), strict=True))
-    none = [0] * len(VOTE_WORDS)
-    return np.array([found.get(one, none) for one in ids], np.int32).reshape(-1, len(VOTE_WORDS))
 
 
 def as_json(found: Ceiling) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _labels(entry: ClassifierEntry) -> tuple[str, ...]:
     """Return the label that each word of the entry means; FerError for one that means none, or the same as another."""
     for word in entry.labels:
         if word != NONE and word.casefold() not in FAMILY:
-            hint = f"{did_you_mean(word.casefold(), FAMILY)} `{NONE}` stands for a number that {IDLE}"
+            hint = f"{did_you_mean(word.casefold(), FAMILY)}; `{NONE}` stands for a number that {IDLE}"
             raise FerError(_where(entry), f"labels: no expression is called {word!r}", hint)
     found = tuple(NONE if word == NONE else FAMILY[word.casefold()] for word in entry.labels)
     named = [label for label in found if label != NONE]

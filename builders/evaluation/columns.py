@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ferbuild.builders.evaluation.figures import (
+    FLIPPED,
     NONE,
+    PAIRED,
     POOLED,
     RATES,
     Found,
@@ -58,6 +60,8 @@ class Part(NamedTuple):
     title: str
     table: Table
     notes: Sequence[str] = ()
+    named: int = 1
+    """How many columns name the rows."""
 
 
 def names(rows: Sequence[Line], head: str = "") -> Column:
@@ -90,9 +94,9 @@ def around(rows: Sequence[Line]) -> Table:
 def more(found: Found) -> Iterator[Part]:
     """Yield what only some scores have."""
     if found.get("paired"):
-        yield Part("beside other models, on the rows that both have", _paired(found["paired"]))
+        yield Part("beside other models, on the rows that both have", _paired(found["paired"]), [PAIRED], 2)
     if found.get("robustness"):
-        yield Part("the same faces, asked or shown in another way", _robustness(found["robustness"]))
+        yield Part("the same faces, asked or shown in another way", _robustness(found["robustness"]), [FLIPPED])
     if found.get("rationales"):
         yield Part("reasoning", _rationales(found["rationales"]), found.get("notes", ()))
     spent = {name: one for name, one in found["sets"].items() if one.get("tokens") or one.get("cost") is not None}
@@ -104,6 +108,7 @@ def _paired(rows: Sequence[Found]) -> Table:
     return [
         Column("other", [plain(one["other"]) for one in rows]),
         Column("set", [one["set"] for one in rows]),
+        Column("rows", [f"{one['n']:,}" for one in rows]),
         Column("difference", [signed(one["difference"]) for one in rows]),
         Column("95 % interval", [span((one["low"], one["high"]), differ=True) for one in rows]),
         Column("p", [chance(one["p"]) for one in rows]),
@@ -117,6 +122,7 @@ def _robustness(rows: Sequence[Found]) -> Table:
     return [
         Column("variant", [plain(one["variant"]) for one in rows]),
         Column("rows", [f"{one['rows']:,}" for one in rows]),
+        Column("left out", [f"{one['left_out']:,}" for one in rows]),
         Column("flips", [f"{one['flips']:,}" for one in rows]),
         Column("flip rate", [percent(one["flip_rate"]) for one in rows]),
         Column("95 % interval", [span((one["low"], one["high"])) for one in rows]),

@@ -176,7 +176,8 @@ def read_rows(name: str, folder: Path) -> Rows:
         lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
         sets, paths, true, strict, clusters = ([line[name] for line in lines] for name in names)
     except OSError as err:
-        raise FerError(path, "cannot be read", err.strerror or str(err)) from None
+        hint = "name a result folder of fer-build eval, as fer-data/eval/NAME/report is one"
+        raise FerError(path, f"cannot be read: {err.strerror or err}", hint) from None
     except (orjson.JSONDecodeError, KeyError, TypeError) as err:
         raise FerError(path, f"holds no predictions ({type(err).__name__}: {err})", "score the model again") from None
     if not all(isinstance(cell, str) for column in (sets, paths, true, strict, clusters) for cell in column):
@@ -217,7 +218,7 @@ def _paired(other: str, name: str, parts: Sequence[_Part], again: Counts, left_o
     counts = np.sum([np.bincount(part.cells, minlength=3) for part in parts], axis=0)
     n, b, c = int(counts.sum()), int(counts[_ONE]), int(counts[_OTHER])
     by_cluster, by_row = np.sum([part.spread() for part in parts], axis=0)
-    independent = n / max(1.0, by_cluster / by_row) if by_row else n
+    independent = n / max(1.0, float(by_cluster / by_row)) if by_row else n
     low, high = _ends(_differences(again))
     least = smallest(independent, (b + c) / n)
     return Paired(other, name, n, (b - c) / n, low, high, b, c, mcnemar(b, c), None, least, left_out)

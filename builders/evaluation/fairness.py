@@ -8,18 +8,17 @@ faces and not others.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from logging import getLogger
 from typing import Any
 
 import pyarrow as pa
 
-from ferbuild.builders import counterfactual, estimate, grounding, measure, meter, nets, shards
+from ferbuild.builders import counterfactual, grounding, measure, nets, shards, surveying
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
 from ferbuild.builders.counterfactual import Asking, asking_of
-from ferbuild.builders.estimate import Confirm, Estimate
+from ferbuild.builders.estimate import Confirm
 from ferbuild.builders.evaluation import looks
 from ferbuild.builders.evaluation.looks import COUNT, LOOKS
 from ferbuild.builders.evaluation.models import sampled
@@ -32,10 +31,9 @@ from ferbuild.builders.replies import Reply, Request
 from ferbuild.builders.samples import is_reply, why_absent
 from ferbuild.builders.shards import Slice
 from ferbuild.builders.stage import Job, Plan
-from ferbuild.builders.teacher import AskOptions, Teacher, open_teacher
+from ferbuild.builders.surveying import Survey
+from ferbuild.builders.teacher import AskOptions, open_teacher
 from ferbuild.manifests.schema import TeacherEntry
-
-log = getLogger(__name__)
 
 VERSION = 1
 FOLDER = "fairness"
@@ -109,43 +107,20 @@ def run(
     faces = looks.wanted(build, count=count, size=size)
     if entry.baseline:  # nobody else's pictures are measured
         nets.fitting_calibration(settings)
-    asker = open_teacher(entry, store=settings.store, options=options, own=settings.own)
+    open_teacher(entry, store=settings.store, options=options, own=settings.own)  # what cannot be kept is told first
     wanted = plan(build, teacher=teacher, count=count, size=size)
     upstream = looks.run(build, faces)
     asking = asking_of(build, teacher)._replace(entry=entry)
     jobs = [Job(piece.rows, piece) for piece in shards.slices(upstream.out, PART_ROWS)]
-    stale = build.is_stale(wanted) and not asker.baseline
-    if stale and confirm:
-        build.began("estimate")
-        if not confirm(_estimate(asker, jobs, asking, options)):
+    if build.is_stale(wanted) and not entry.baseline:
+        asked = Survey(entry, settings.store, 1, partial(_requests, asking=asking))
+        if not surveying.ask(build, asked, jobs, options, confirm):
             return None
-    if stale:
-        _ask_all(build, asker, jobs, asking)
     return build.bring_up_to_date(wanted, lambda: jobs, partial(read_batch, asking=asking))
 
 
-def _estimate(teacher: Teacher, jobs: Sequence[Job], asking: Asking, options: AskOptions) -> Estimate:
-    """Ask a handful of the pictures, and reckon what all would take."""
-    chosen = estimate.handful(jobs)
-    rows = (job.work.read().take(pa.array(at)).to_pylist() for job, at in chosen)
-    some = (one for piece in rows for one in counterfactual.requests(piece, asking))
-    stored = estimate.count_stored(teacher, _requests(jobs, asking))
-    return estimate.pilot(teacher, some, sum(job.rows for job in jobs), asking.entry, options, stored=stored)
-
-
-def _ask_all(build: Build, teacher: Teacher, jobs: Sequence[Job], asking: Asking) -> None:
-    """Have the teacher get every reply that is not there yet."""
-    build.began("ask")
-    told = meter.metered(build, asking.entry, sum(job.rows for job in jobs))
-    halt = teacher.ask(_requests(jobs, asking), told)
-    meter.end(build, told)
-    if halt:
-        log.warning("stopped: %s. %s", halt.reason, halt.hint)
-
-
-def _requests(jobs: Sequence[Job], asking: Asking) -> Iterator[Request]:
-    for job in jobs:
-        yield from counterfactual.requests(job.work.read().to_pylist(), asking)
+def _requests(table: pa.Table, asking: Asking) -> Iterator[Request]:
+    return counterfactual.requests(table.to_pylist(), asking)
 
 
 def read_batch(piece: Slice, *, asking: Asking) -> Batch:

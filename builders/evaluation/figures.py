@@ -21,8 +21,19 @@ COUNTS = ("claims", "units", "regions")
 """Figures of the rationales that are no shares, beside those of words."""
 WEAKEST = 5
 """Classes of which is told that their recall is lowest."""
+_MARKS = "\\|`*_[]"
+"""What means something to Markdown within a line."""
 SURE = 0.05
 """A difference with a smaller p, after Holm, is called one."""
+PAIRED = (
+    "Points of strict accuracy, this model less the other, on the rows that both have. Beyond chance: p below .05 after"
+    " Holm’s correction (McNemar’s exact test). Smallest shown: the least true difference that the set is likely to"
+    " show."
+)
+FLIPPED = (
+    "again: asked just so once more, what flips there flips by chance; order: the labels in another order; words: other"
+    " words for them; mirror: the picture mirrored; jpeg: the picture saved again at quality 60."
+)
 
 
 class Line(NamedTuple):
@@ -119,6 +130,9 @@ def cautions(found: Found) -> Iterator[str]:
     for line in lines(found):
         if line.whole is None or line.name == POOLED:
             continue
+        absent = [row["label"] for row in line.whole["per_class"] if not row["n"]]
+        if absent and line.strict["n"]:
+            yield f"{line.name}: no row of {', '.join(absent)}, which count as nought in UAR and macro F1"
         left_out = line.strict["n"] - line.official["n"]
         if left_out > 0:
             yield (
@@ -203,3 +217,9 @@ def who(found: Found) -> str:
 def plain(text: str) -> str:
     """Return text from outside on one line, without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
+
+
+def in_markdown(text: str) -> str:
+    """Return text from outside so that no table ends at it, and none of it is taken for Markdown or HTML."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)

@@ -148,13 +148,17 @@ class Gathering:
         if known.bench:
             missing = [path for path in known.bench.by_path if path not in rows]
             if missing:
-                self.faults["missing", known.name] = _Fault(len(missing), missing[0])
+                self.faults["missing", known.name] = _Fault(len(missing), f"the first: {missing[0]}")
             return
         total = sum(known.expected.values())
+        there = Counter(cells[_TRUE] for cells in rows.values())
+        if known.expected and (more := there - Counter(known.expected)):
+            listed = ", ".join(f"{label} {there[label]:,} of {known.expected.get(label, 0):,}" for label in more)
+            told = f"more rows than published, which are scored all the same: {listed}; --bench tells which they are"
+            self.faults["another benchmark", known.name] = _Fault(more.total(), told)
         if total > len(rows):
-            there = Counter(cells[_TRUE] for cells in rows.values())
             lacks = [
-                f"{label} {more}" for label, all_of in known.expected.items() if (more := all_of - there[label]) > 0
+                f"{label} {few:,}" for label, all_of in known.expected.items() if (few := all_of - there[label]) > 0
             ]
             told = f"{len(rows):,} of {total:,} rows are there; missing: {', '.join(lacks)}"
             self.faults["missing", known.name] = _Fault(total - len(rows), told)
@@ -170,7 +174,9 @@ class Gathering:
         for wanted in PROBLEMS:
             for (kind, where), fault in self.faults.items():
                 if kind == wanted:
-                    more = f"; {fault.otherwise} of them say something else" if fault.otherwise else ""
+                    more = "; the first of each counts" if kind == "doubled" else ""
+                    if fault.otherwise:
+                        more += f", and {fault.otherwise:,} of the others say something else"
                     yield Problem(kind, where, fault.count, _short(fault.first) + more)
 
     def _nothing(self, files: Sequence[Path]) -> FerError:

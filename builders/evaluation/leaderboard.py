@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.evaluation.as_json import PREDICTIONS
 from ferbuild.builders.evaluation.compare import RESAMPLES, Paired, Rows, adjusted, compare, overall
 from ferbuild.builders.evaluation.compare import as_json as paired_json
 from ferbuild.builders.evaluation.results import Broken, Entry, benchmark_rows, find, predictions
@@ -100,7 +101,8 @@ def _readable(ranking: Sequence[Entry], broken: list[Broken]) -> Iterator[Rows]:
         try:
             yield predictions(one)
         except FerError as err:
-            broken.append(Broken(one.place, err.problem))
+            within = "" if err.where == str(one.folder) else f"{PREDICTIONS} "
+            broken.append(Broken(one.place, within + err.problem))
 
 
 def _matches(count: int) -> list[tuple[int, int]]:

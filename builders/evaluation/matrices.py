@@ -64,11 +64,11 @@ def draw(readings: Readings, rows: Sequence[int], resamples: int, seed: tuple[in
         names = [*labels, *strange, UNKNOWN]
         height = _height(way, labels, names)
         number = {name: at for at, name in enumerate(names)}
-        cells = [number[a] * len(names) + number[b] if b else -1 for a, b in zip(true, said, strict=True)]
-        once = np.bincount([cell for cell in cells if cell >= 0], minlength=height * len(names))
+        down, across = [number[one] for one in true], [number[one] if one else -1 for one in said]
+        once = metrics.confusion(down, across, height, len(names))
+        cells = [a * len(names) + b if b >= 0 else -1 for a, b in zip(down, across, strict=True)]
         again = metrics.resampled(cells, clusters, height * len(names), resamples, seed)
-        shape = (height, len(names))
-        found[way] = Drawn(labels, names, once.reshape(shape).astype(np.int64), again.reshape(resamples, *shape))
+        found[way] = Drawn(labels, names, once, again.reshape(resamples, height, len(names)))
     return found
 
 

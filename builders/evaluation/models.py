@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import entry_of
-from ferbuild.builders.errors import FerError
-from ferbuild.builders.evaluation.baselines import Program, program_of
+from ferbuild.builders.errors import FerError, did_you_mean
+from ferbuild.builders.evaluation.baselines import NAMES, Program, program_of
+from ferbuild.manifests import load
 from ferbuild.manifests.schema import TeacherEntry
 
 MOST_TOKENS = 1024
@@ -46,11 +47,21 @@ def model_of(
     if (Path(wanted) / "config.json").is_file():
         return _of(_checkpoint(Path(wanted)), samples)
     if program := program_of(wanted, build):
+        if model_id or endpoints:
+            flag = "--endpoint" if endpoints else f"--model-id {model_id}"
+            hint = "say what the server calls its model, --model-id ID, and no --model"
+            raise FerError(flag, f"is a server's, and {wanted} answers without one", hint)
         if samples > 1:
             raise FerError(f"--model {wanted}", "always says the same of a face", "leave --samples out")
         return Model(program.name, None, program)
-    entry = entry_of(build, wanted)
+    entry = _listed(build, wanted)
     return _of(entry.model_copy(update={"model": model_id}) if model_id else entry, samples)
+
+
+def _listed(build: Build, name: str) -> TeacherEntry:
+    if not name.endswith((".yaml", ".yml")) and name not in (known := load.entries("teachers.yaml")):
+        raise FerError(f"--model {name}", "is no teacher and no baseline", did_you_mean(name, {*known, *NAMES}))
+    return entry_of(build, name)
 
 
 def _of(entry: TeacherEntry, samples: int) -> Model:

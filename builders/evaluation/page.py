@@ -106,6 +106,8 @@ def page(found: Found, examples: Sequence[Example], *, pictures: bool) -> str:
         "readings": figures.readings,
         "who": figures.who(found),
         "wrong": figures.wrong(found),
+        "paired_note": figures.PAIRED,
+        "flipped_note": figures.FLIPPED,
         "about": _about() if found.get("rationales") else {},
     }
     text = _environment().get_template("page.html").render(values)

@@ -219,7 +219,9 @@ def _form(row: Mapping[str, Any]) -> Form | None:
         return of_row
     if lmms_eval.is_form(row):
         return lmms_eval.read
-    return vlmevalkit.read if vlmevalkit.is_form(row) else None
+    if vlmevalkit.is_form(row):
+        return vlmevalkit.read
+    return of_row if row.get("error") and "image_path" in row else None  # nothing but errors: the published form
 
 
 def _read(row: Any, form: Form) -> Said | Unread:

@@ -50,8 +50,8 @@ class Readings:
     choices: list[list[str]]
     clusters: list[str]
     official: list[str | None]
-    """As the pooled published script reads the first reply; None: an error, which that script leaves out, or a set that
-    it does not know."""
+    """As the pooled published script reads the reply, of several the label that most have; None: an error, which that
+    script leaves out, or a set that it does not know."""
     official_alone: list[str | None]
     """As SFEW's own script does; of other sets the same as `official`."""
     said: list[Said]
@@ -100,12 +100,18 @@ def said_by(
         label, outcome = read[0]
         known = label != UNKNOWN
         return Said(label, outcome, float(known), int(label == true), 1)
-    counts = Counter(label for label, _ in read if label != UNKNOWN)
-    if not counts:
+    labels = [label for label, _ in read]
+    label = _most(labels)
+    if label == UNKNOWN:
         return Said(UNKNOWN, read[0][1], 0.0, 0, len(read))
-    label, most = counts.most_common(1)[0]
     outcome = next(outcome for one, outcome in read if one == label)
-    return Said(label, outcome, most / len(read), counts[true], len(read))
+    return Said(label, outcome, labels.count(label) / len(read), labels.count(true), len(read))
+
+
+def _most(labels: Sequence[str]) -> str:
+    """Return the label that most samples give, of equals the one given first; UNKNOWN where none gives any."""
+    counts = Counter(label for label in labels if label != UNKNOWN)
+    return counts.most_common(1)[0][0] if counts else UNKNOWN
 
 
 def _reading(text: str, finish: str, choices: Sequence[str], *, bare: bool) -> tuple[str, str]:
@@ -123,7 +129,8 @@ def _reading(text: str, finish: str, choices: Sequence[str], *, bare: bool) -> t
 def _official(texts: Sequence[str], choices: Sequence[str], set_name: str, *, alone: bool = False) -> str | None:
     if set_name not in SYNONYMS:
         return None
-    return read_official(texts[0] if texts else "", choices, set_name, alone=alone)
+    read = [read_official(text, choices, set_name, alone=alone) for text in texts or ("",)]
+    return read[0] if len(read) == 1 else _most(read)
 
 
 @lru_cache(maxsize=1)

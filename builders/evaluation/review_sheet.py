@@ -76,13 +76,18 @@ def write_sheet(
     Each set, and right and wrong answers in it, have the share of the sheet that they have of the rationales, so that
     a mean over the sheet stands for all of them. FerError where ratings that were filled in would be overwritten.
     """
-    table = folder / TABLE
-    if table.exists() and rated(table):
-        raise FerError(table, "holds ratings, which nothing else does", "move it, or name another folder")
+    refuse_rated(folder)
     drawn = draw([one for one in replies(rows) if one.reasoning.text], count, seed)
     write_text(folder / PAGE, _page([_entry(one, images, judged or {}) for one in drawn]))
-    write_text(table, _table(drawn))
+    write_text(folder / TABLE, _table(drawn))
     return len(drawn)
+
+
+def refuse_rated(folder: Path) -> None:
+    """FerError where a sheet that would be written there takes the place of ratings."""
+    table = folder / TABLE
+    if table.exists() and rated(table):
+        raise FerError(table, "holds ratings, which nothing else does", "move it, or name another result folder, --out")
 
 
 def bench_images(ferbench: Path) -> Images:

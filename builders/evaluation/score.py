@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +17,7 @@ from ferbuild.builders.evaluation import matrices
 from ferbuild.builders.evaluation.answers import Loaded, Problem
 from ferbuild.builders.evaluation.matrices import Drawn, Measured
 from ferbuild.builders.evaluation.metrics import Counts
-from ferbuild.builders.evaluation.reading import OUTCOMES, Readings, read_all
+from ferbuild.builders.evaluation.reading import OUTCOMES, Readings, canonical_of, read_all
 from ferbuild.builders.evaluation.repeated import calibration, pass_at
 
 RESAMPLES = 2000
@@ -129,12 +128,20 @@ def _tokens(table: pa.Table, where: Any) -> dict[str, int] | None:
 
 
 def _baselines(readings: Readings, rows: Sequence[int], counts: Counts) -> dict[str, Mapping[str, float | None]]:
-    """Return what always naming the most frequent label scores here, and what drawing one of the choices does."""
+    """Return what always naming the most frequent label scores here, and what drawing one of the choices does.
+
+    Of drawing, a label's recall is the mean over its rows: pooled sets offer seven or eight choices.
+    """
     if not len(rows):
         return {name: {"accuracy": None, "uar": None} for name in ("majority", "random")}
     true = counts.sum(-1)
-    chance = float(np.mean([1 / max(len(readings.choices[row]), 1) for row in rows]))
+    chances: dict[str, list[float]] = {}
+    for row in rows:
+        chances.setdefault(canonical_of(readings.true[row]), []).append(1 / max(len(readings.choices[row]), 1))
     return {
         "majority": {"accuracy": float(true.max() / true.sum()), "uar": 1 / len(true)},
-        "random": {"accuracy": chance, "uar": chance},
+        "random": {
+            "accuracy": sum(map(sum, chances.values())) / len(rows),
+            "uar": sum(sum(some) / len(some) for some in chances.values()) / len(true),
+        },
     }

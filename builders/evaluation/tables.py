@@ -19,6 +19,7 @@ from ferbuild.builders.evaluation.figures import (
     Line,
     cautions,
     counted,
+    in_markdown,
     lines,
     outcomes,
     percent,
@@ -33,8 +34,6 @@ STRIKING = 5.0
 """Per cent of the rows; from here on a terminal marks the rate."""
 LINES = 4
 """Of a warning on a terminal, at most; Markdown and the page have all of it."""
-_MARKS = "\\|`*_[]"
-"""What means something to Markdown within a line."""
 
 
 def terminal(found: Found, *, width: int) -> list[str]:
@@ -46,9 +45,9 @@ def terminal(found: Found, *, width: int) -> list[str]:
         out += [*_packed(table, width), ""]
     for part in columns.more(found):
         notes = (line for note in part.notes for line in _wrapped(plain(note), width))
-        out += [click.style(part.title, bold=True), *_packed(part.table, width), *notes, ""]
+        out += [click.style(part.title, bold=True), *_packed(part.table, width, part.named), *notes, ""]
     if warnings := [*_problems(found), *cautions(found)]:
-        title = click.style("to know before the figures", fg="yellow", bold=True)
+        title = click.style("to know of these figures", fg="yellow", bold=True)
         out += [title, *(line for text in warnings for line in _wrapped(text, width, "  ")), ""]
     return [*out, click.style("lowest recall", bold=True), *(f"  {text}" for text in _weakest(found))]
 
@@ -74,27 +73,32 @@ def _weakest(found: Found) -> Iterator[str]:
         yield f"{percent(one.recall):>5} %  {plain(one.label)} in {plain(one.set)} ({counted(one.n, 'row')})"
 
 
-def _packed(table: Table, width: int) -> Iterator[str]:
-    """Yield the lines of a table; columns for which there is no room beside its names go on below them."""
-    names, *figures = table
+def _packed(table: Table, width: int, named: int = 1) -> Iterator[str]:
+    """Yield the lines of a table; columns for which there is no room beside its names go on below them.
+
+    `named`: how many columns name its rows.
+    """
+    names, figures = table[:named], table[named:]
+    room = width - sum(one.width for one in names) + columns.GAP
     beside: list[Column] = []
     for column in figures:
-        if beside and sum(one.width for one in beside) + column.width > width - _wide(names):
+        if beside and sum(one.width for one in beside) + column.width > room:
             yield from _grid(names, beside)
             beside = []
         beside.append(column)
     yield from _grid(names, beside)
 
 
-def _grid(names: Column, beside: Sequence[Column]) -> Iterator[str]:
-    yield f"{names.head:<{_wide(names)}}" + "".join(f"{one.head:>{one.width}}" for one in beside)
-    for at, name in enumerate(names.cells):
+def _grid(names: Sequence[Column], beside: Sequence[Column]) -> Iterator[str]:
+    yield _named(names, [one.head for one in names]) + "".join(f"{one.head:>{one.width}}" for one in beside)
+    for at, cells in enumerate(zip(*(one.cells for one in names), strict=True)):
         figures = (_styled(one.head, f"{one.cells[at]:>{one.width}}") for one in beside)
-        yield f"{name:<{_wide(names)}}" + "".join(figures)
+        yield _named(names, cells) + "".join(figures)
 
 
-def _wide(names: Column) -> int:
-    return names.width - columns.GAP
+def _named(names: Sequence[Column], cells: Sequence[str]) -> str:
+    wide = [one.width - columns.GAP for one in names]
+    return (" " * columns.GAP).join(f"{cell:<{size}}" for cell, size in zip(cells, wide, strict=True))
 
 
 def _styled(head: str, cell: str) -> str:
@@ -107,7 +111,10 @@ def _styled(head: str, cell: str) -> str:
 
 def _wrapped(text: str, width: int, before: str = "") -> list[str]:
     """Return text in lines, at most LINES of them."""
-    return wrap(text, width, initial_indent=before, subsequent_indent=2 * before, max_lines=LINES, placeholder=" …")
+    return wrap(
+        text, width, initial_indent=before, subsequent_indent=2 * before, max_lines=LINES, placeholder=" …",
+        break_on_hyphens=False,  # paths have hyphens
+    )  # fmt: skip
 
 
 def _cut(text: str, width: int) -> str:
@@ -118,16 +125,17 @@ def markdown(found: Found) -> str:
     """Return the score as Markdown, from headings of the second level on."""
     rows = lines(found)
     parts = [
-        f"## FERBench: {_cell(found['model'])}",
-        *([f"Model: {_cell(who(found))}."] if who(found) else []),
+        f"## FERBench: {in_markdown(found['model'])}",
+        *([f"{in_markdown(who(found)[0].upper() + who(found)[1:])}."] if found.get("baseline") else []),
+        *([f"Model: {in_markdown(who(found))}."] if who(found) and not found.get("baseline") else []),
         f"Answers are read by the `{found['extractor']}` extractor. `official` is the accuracy by the published"
-        f" script's reading; the difference is in points. All {_how(found)}.",
-        *map(_table, _first(rows)),
+        f" script's reading; the difference, strict less official, is in points. All {_how(found)}.",
     ]
     if warnings := [*_problems(found), *cautions(found)]:
-        parts += ["### To know before the figures", "\n".join(f"- {_cell(text)}" for text in warnings)]
+        parts += ["### To know before the figures", "\n".join(f"- {in_markdown(text)}" for text in warnings)]
+    parts += map(_table, _first(rows))
     for part in columns.more(found):
-        parts += [f"### {part.title.capitalize()}", _table(part.table), *map(_cell, part.notes)]
+        parts += [f"### {part.title.capitalize()}", _table(part.table), *map(in_markdown, part.notes)]
     parts += ["### Lowest recall", "\n".join(f"- {text.strip()}" for text in _weakest(found))]
     for name, one in found["sets"].items():
         parts += _of_set(name, one)
@@ -136,7 +144,7 @@ def markdown(found: Found) -> str:
 
 def _of_set(name: str, one: Found) -> Iterator[str]:
     """Yield what Markdown tells of one set: every reading, its classes, confusions and outcomes, and its samples."""
-    yield f"### {_cell(name)}"
+    yield f"### {in_markdown(name)}"
     yield _table(columns.ways(one))
     yield _table(columns.classes(one))
     yield "Rows are the true labels, columns what was answered:"
@@ -153,13 +161,7 @@ def _of_set(name: str, one: Found) -> Iterator[str]:
 
 def _table(table: Table) -> str:
     """Return a Markdown table: names to the left, figures to the right."""
-    head = [_cell(one.head) for one in table]
+    head = [in_markdown(one.head) for one in table]
     rule = [":--", *("--:" for _ in table[1:])]
-    rows = zip(*(map(_cell, one.cells) for one in table), strict=True)
+    rows = zip(*(map(in_markdown, one.cells) for one in table), strict=True)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
-
-
-def _cell(text: str) -> str:
-    """Return text from outside so that no table ends at it, and none of it is taken for Markdown or HTML."""
-    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)
