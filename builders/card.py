@@ -10,8 +10,9 @@ from ferbuild.builders.shards import front_matter
 from ferbuild.builders.stage import Plan
 
 LOCAL = (
-    "This is the local edition. It may hold pictures that their owners do not allow anyone to pass on: "
-    "do not upload this folder as it is."
+    "This is the local edition. It may hold pictures that their owners do not allow anyone to pass on, and its drops"
+    " tell of rows that were left out for a reason: do not upload this folder as it is. `fer-build publish` builds the"
+    " edition of cot, rlvr or ferbench that may leave this machine."
 )
 
 

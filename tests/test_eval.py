@@ -232,9 +232,11 @@ def test_what_cannot_be_is_told_before_any_work(project, words, said):
 
 
 def test_a_checkpoint_comes_with_the_line_that_serves_it(project, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    ran = fer_build("eval", "--model", tmp_path, cwd=project)
-    assert ran.code == 2 and f"vllm serve {tmp_path}" in ran.err and f"--model-id {tmp_path}" in ran.err
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    ran = fer_build("eval", "--model", folder, cwd=project)
+    assert ran.code == 2 and f"vllm serve '{folder}' --max" in ran.err and f"--model-id '{folder}'" in ran.err
 
 
 def test_a_picture_goes_to_nobody_elses_server(tmp_path):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import time
 import zipfile
 from xml.sax.saxutils import escape
 
@@ -306,6 +307,13 @@ def test_a_text_without_a_lone_letter_stays_as_it_is(text, bare):
 )
 def test_a_reply_to_a_question_of_letters(text, bare, read):
     assert vlmevalkit.in_words(text, OPTIONS, bare=bare) == read
+
+
+@pytest.mark.parametrize("piece", ["<answer>", "</answer>", "<answer>\n", "</think>", "answer "])
+def test_a_reply_that_says_one_thing_without_end_is_read_at_once(piece):
+    began = time.process_time()
+    vlmevalkit.in_words(piece * 8000, OPTIONS, bare=True)
+    assert time.process_time() - began < 1.0
 
 
 def test_thinking_in_a_column_of_its_own_is_put_back(tmp_path):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ferbuild.builders.cli.common import Options, building, common, emit
+from ferbuild.builders.errors import FerError
 
 if TYPE_CHECKING:
+    from ferbuild.builders.build import Build
     from ferbuild.builders.publishing.edition import Edition
     from ferbuild.builders.publishing.hub import Sent
 
@@ -72,6 +74,8 @@ def publish(
     asked = Asked("bytes" if images == "bytes" else "none", checked, baseline)
     with building(options) as build:
         out, edition = making.make(build, dataset, asked)
+        if repo:
+            _prove(build, out)
         sent = hub.upload(out, repo, private=private, create_pr=create_pr) if repo else None
     by_hand = hub.lines(_seen_from_here(out), repo or PLACE)
     if options.as_json:
@@ -79,6 +83,18 @@ def publish(
     else:
         _show(out, edition, sent, by_hand)
     return 0
+
+
+def _prove(build: Build, out: Path) -> None:
+    """FerError, before anything is uploaded, where the edition breaks a promise."""
+    from ferbuild.builders.publishing import verifying
+
+    build.began("verify")
+    around = verifying.surroundings(build.settings, workers=build.settings.workers, tick=build.tick)
+    if faults := verifying.verify(out, around).faults:
+        first = faults[0]
+        hint = f"nothing was uploaded; `fer-build verify {_seen_from_here(out)}` tells all {len(faults)}"
+        raise FerError(out, f"{first.check}: {first.where or out.name}: {first.problem}", hint)
 
 
 def _as_json(out: Path, edition: Edition, sent: Sent | None, by_hand: list[str]) -> dict[str, object]:

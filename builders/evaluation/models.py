@@ -9,6 +9,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ferbuild.builders.build import Build
@@ -99,10 +100,9 @@ def _checkpoint(folder: Path) -> TeacherEntry:
 
 def serve_line(folder: Path) -> str:
     """Return the command that serves a checkpoint for the benchmark."""
-    return (
-        f"""vllm serve {folder} --max-model-len 8192 --limit-mm-per-prompt '{{"image": 1, "video": 0}}' --port 8000"""
-    )
+    limits = """--max-model-len 8192 --limit-mm-per-prompt '{"image": 1, "video": 0}' --port 8000"""
+    return f"vllm serve {quote(str(folder))} {limits}"
 
 
 def _ask_line(folder: Path) -> str:
-    return f"fer-build eval --endpoint http://127.0.0.1:8000/v1 --model-id {folder}"
+    return f"fer-build eval --endpoint http://127.0.0.1:8000/v1 --model-id {quote(str(folder))}"

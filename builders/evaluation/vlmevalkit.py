@@ -22,7 +22,7 @@ _LONE = re.compile(
     r"(?P<letter>[A-Z])(?:[\W_]+(?P<rest>.*))?",
     re.IGNORECASE | re.DOTALL,
 )
-_BLOCK = re.compile(r"(<answer\s*>)(.*?)(</answer\s*>)", re.IGNORECASE | re.DOTALL)
+_BLOCK = re.compile(r"(<answer\s*>)((?:(?!<answer).)*?)(</answer\s*>)", re.IGNORECASE | re.DOTALL)
 _THOUGHT = re.compile(r"(.*</think\s*>)(.*)", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[^\W_]+")
 
