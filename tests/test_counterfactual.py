@@ -383,7 +383,7 @@ def test_status_tells_of_it_once_it_is_there(tmp_path):
             counterfactual.run(build, units="AU4", count=1, size=48)
         work = build.settings.work
         beside = {name: one for name, one in status.BESIDE.items() if read_mark(work / name)}
-        return [status._state(build, name, one, work / name).state for name, one in beside.items()]
+        return [status.state_of(build, name, one, work / name).state for name, one in beside.items()]
 
     assert (state(5), state(5, run=True), state(6)) == ([], ["built"], ["stale"])
 

@@ -173,7 +173,9 @@ def test_one_model_against_another(project):
         one = ask(project, port, *words, model="sad").json
     with stub(model="fearful", say="<answer>fear</answer>") as port:
         ran = ask(project, port, *words, "--against", Path(one["out"]).parent, model="fearful")
+        again = ask(project, port, *words, "--against", Path(ran.json["out"]).parent, model="fearful")
     (pair,) = ran.json["paired"]
+    assert again.code == 0 and "paired" not in again.json, "with itself nothing is compared"
     assert (pair["other"], pair["set"], pair["n"], pair["difference"]) == ("sad", "sfew", 14, 0.0)
     assert pair["b"] == pair["c"] == 2 and pair["p"] == 1.0
 
@@ -299,6 +301,9 @@ def test_a_sheet_is_written_and_what_people_fill_in_is_told(project, tmp_path):
             cells = dict(zip(names, row.split(","), strict=True)) | {"reviewer": reviewer, "faithful 1-5": rate}
             filled.append(",".join(cells.values()))
         (tmp_path / f"{reviewer}.csv").write_text("\n".join([head, *filled]) + "\n")
+    shutil.copy(tmp_path / "ann.csv", folder / "review.csv")
+    rated = ask(project, 9, "--sets", "ferplus", "--review", 6, model="talks")
+    assert rated.code == 2 and "holds ratings" in rated.err, "told before anybody is asked"
     told = fer_build("eval", "--reviewed", "ann.csv", "--reviewed", "ben.csv", cwd=tmp_path)
     assert told.code == 0 and "6 rationales, rated by ann, ben" in told.out and "4.00" in told.out, told.err
     both = fer_build("eval", "--reviewed", "ann.csv", "--reviewed", "ben.csv", "--json", cwd=tmp_path).json

@@ -197,6 +197,14 @@ def test_a_narrow_terminal_shows_every_figure_too():
     assert [narrow.count(word) for word in words] == [wide.count(word) for word in words] == [1, 3, 1, 1, 1, 1]
 
 
+def test_a_terminal_tells_what_several_samples_come_to():
+    shown = [click.unstyle(line) for line in terminal(FULL, width=100)]
+    head = shown[shown.index("of several samples") + 1 :]
+    assert head[0].split("  ")[0] == "set" and "any is right" in head[0] and "calibration error" in head[0]
+    assert [line.split()[0] for line in head[1:4]] == [*FULL["sets"]][:3]
+    assert "of several samples" not in "\n".join(terminal(scored.score(samples=1), width=100))
+
+
 def test_a_terminal_says_who_answered_and_how_it_was_sampled():
     shown = [click.unstyle(line) for line in terminal(FULL, width=100)]
     assert shown[1] == "Qwen/Qwen2.5-VL-7B-Instruct; temperature 0.7, max_tokens 1024"
@@ -226,7 +234,7 @@ def test_markdown_tables_are_whole():
     for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
         rows = [re.split(r"(?<!\\)\|", row) for row in block.strip().split("\n")]
         assert len({len(row) for row in rows}) == 1
-    assert text.count("\n### ") == 9
+    assert text.count("\n### ") == 10
     assert "| sfew | 431 | 50.1 | 45.4–54.8 | 45.3 | 45.3 | 51.2 | −1.1 |" in text
 
 

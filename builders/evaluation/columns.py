@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ferbuild.builders.evaluation.figures import (
+    CLIPS,
     FLIPPED,
     NONE,
     PAIRED,
@@ -94,14 +95,22 @@ def around(rows: Sequence[Line]) -> Table:
 def more(found: Found) -> Iterator[Part]:
     """Yield what only some scores have."""
     if found.get("paired"):
-        yield Part("beside other models, on the rows that both have", _paired(found["paired"]), [PAIRED], 2)
+        yield Part("beside other models, on the rows that both have", _paired(found["paired"]), [PAIRED, CLIPS], 2)
     if found.get("robustness"):
         yield Part("the same faces, asked or shown in another way", _robustness(found["robustness"]), [FLIPPED])
     if found.get("rationales"):
         yield Part("reasoning", _rationales(found["rationales"]), found.get("notes", ()))
     spent = {name: one for name, one in found["sets"].items() if one.get("tokens") or one.get("cost") is not None}
     if spent:
-        yield Part("spent", _spent(spent | ({POOLED: found["pooled"]} if len(spent) > 1 else {})))
+        yield Part("spent", _spent(_with_pooled(spent, found)))
+    several = {name: one for name, one in _with_pooled(found["sets"], found).items() if one.get("pass_at")}
+    if several:
+        yield Part("of several samples", _several(several))
+
+
+def _with_pooled(sets: Mapping[str, Found], found: Found) -> dict[str, Found]:
+    """Return the sets, and all pooled where they are several."""
+    return {**sets, **({POOLED: found["pooled"]} if len(sets) > 1 else {})}
 
 
 def _paired(rows: Sequence[Found]) -> Table:
@@ -137,6 +146,17 @@ def _rationales(named: Mapping[str, Found]) -> Table:
         Column("value", [told(name, one) for name, one in named.items()]),
         Column("95 % interval", [told_span(name, one) for name, one in named.items()]),
         Column("n", [f"{one['n']:,}" for one in named.values()]),
+    ]
+
+
+def _several(sets: Mapping[str, Found]) -> Table:
+    passed = [[*one["pass_at"].values()] for one in sets.values()]
+    return [
+        Column("set", [*sets]),
+        Column("samples", [f"{one['samples']}" for one in sets.values()]),
+        Column("one is right", [percent(shares[0]) for shares in passed]),
+        Column("any is right", [percent(shares[-1]) for shares in passed]),
+        Column("calibration error", [percent((one["calibration"] or {}).get("ece")) for one in sets.values()]),
     ]
 
 

@@ -94,7 +94,7 @@ def of_files(files: Sequence[Path], wanted: Wanted) -> Evaluated:
     asked |= {"--prompts": bool(wanted.prompts)}
     for flag in (flag for flag, given in asked.items() if given):
         raise FerError(flag, "says how a model is asked, and files of results are scored as they are", "leave it out")
-    others = _others(wanted)
+    others = _others(wanted, wanted.out)
     loaded = readers.load(files, set_name=wanted.set_name, bench=wanted.bench, name=wanted.name)
     found = score(loaded, resamples=wanted.resamples)
     told = as_json(found) | _more(loaded, found, wanted, others, seed=0)
@@ -110,15 +110,15 @@ def of_model(
     of_results = {"--set": wanted.set_name, "--bench": wanted.bench, "--name": wanted.name}
     for flag in (flag for flag, given in of_results.items() if given):
         raise FerError(flag, "is of files of results", "name them with --responses, or leave it out")
-    others = _others(wanted)
     variants = [known_variant(name) for name in wanted.variants] or (list(VARIANTS) if wanted.robust else [])
     who = model_of(build, model, model_id=wanted.model_id, endpoints=options.endpoints, samples=wanted.samples)
     if variants and who.program:
         raise FerError(f"--model {model}", "is no model that is asked, and cannot be asked otherwise", "leave it plain")
     if wanted.rationales:
         nets.fitting_calibration(build.settings)  # hours of asking are not spent to find that nothing can be judged
-    sheet = _sheet(wanted, _out(build, who, wanted))
-    if sheet:
+    out = _out(build, who, wanted)
+    others = _others(wanted, out)
+    if sheet := _sheet(wanted, out):
         review_sheet.refuse_rated(sheet)
     ask = partial(
         run.run, build, model=model, model_id=wanted.model_id, sets=wanted.sets, samples=wanted.samples,
@@ -188,14 +188,18 @@ def _sheet(wanted: Wanted, out: Path) -> Path | None:
     return out.with_name(f"{out.name}-{REVIEW}" if wanted.out else REVIEW) if wanted.review else None
 
 
-def _others(wanted: Wanted) -> list[Rows]:
-    """Return the results that are compared with; FerError where one cannot be used, before anybody is asked."""
+def _others(wanted: Wanted, own: Path | None) -> list[Rows]:
+    """Return the results that are compared with, but for those that are made anew in the folder `own`.
+
+    FerError where one cannot be used, before anybody is asked.
+    """
     read = list[Rows]()
     for folder in wanted.against:
         found, broken = results.find(folder)
         for one in broken:
             raise FerError(folder / one.place, one.problem, "score it again, or compare with another")
-        read += [compare.read_rows(one.name, one.folder) for one in found]
+        others = (one for one in found if own is None or one.folder.resolve() != own.resolve())
+        read += [compare.read_rows(one.name, one.folder) for one in others]
     return read
 
 

@@ -30,6 +30,7 @@ PAIRED = (
     " Holm’s correction (McNemar’s exact test). Smallest shown: the least true difference that the set is likely to"
     " show."
 )
+CLIPS = "McNemar’s test takes rows for independent; those of SFEW are frames of clips: there trust the interval."
 FLIPPED = (
     "again: asked just so once more, what flips there flips by chance; order: the labels in another order; words: other"
     " words for them; mirror: the picture mirrored; jpeg: the picture saved again at quality 60."

@@ -106,7 +106,7 @@ def page(found: Found, examples: Sequence[Example], *, pictures: bool) -> str:
         "readings": figures.readings,
         "who": figures.who(found),
         "wrong": figures.wrong(found),
-        "paired_note": figures.PAIRED,
+        "paired_note": f"{figures.PAIRED} {figures.CLIPS}",
         "flipped_note": figures.FLIPPED,
         "about": _about() if found.get("rationales") else {},
     }
@@ -141,16 +141,21 @@ def _shown(data: bytes | None) -> tuple[str, str]:
     if data is None:
         return "", "not at hand"
     try:
-        pixels = decode(data, max_pixels=STORED.max_pixels)
+        return embedded(data, SIDE, STORED), ""
     except PictureError as err:
         return "", err.reason
-    return f"data:image/jpeg;base64,{base64.b64encode(encode(_small(pixels), STORED)).decode()}", ""
 
 
-def _small(pixels: Pixels) -> Pixels:
-    """Return the picture no larger than SIDE; never enlarged."""
+def embedded(data: bytes, side: int, stored: Picture) -> str:
+    """Return the data URI of an encoded picture, its longer side `side` pixels at most. PictureError: it is none."""
+    pixels = _small(decode(data, max_pixels=stored.max_pixels), side)
+    return f"data:image/jpeg;base64,{base64.b64encode(encode(pixels, stored)).decode()}"
+
+
+def _small(pixels: Pixels, side: int) -> Pixels:
+    """Return the picture no larger than `side`; never enlarged."""
     height, width = pixels.shape[:2]
-    scale = SIDE / max(height, width)
+    scale = side / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -6,7 +6,6 @@ holds pictures under licences and stays on this machine.
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +15,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
 import pyarrow as pa
 import xxhash
 from jinja2 import Environment, StrictUndefined, Template
 
 from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.evaluation.page import embedded
 from ferbuild.builders.evaluation.rationale import Judgements
 from ferbuild.builders.evaluation.reasoning import Reply, replies
 from ferbuild.builders.evaluation.reviews import COLUMNS, rated
 from ferbuild.builders.files import write_text
-from ferbuild.builders.images import PictureError, decode, encode
+from ferbuild.builders.images import PictureError
 from ferbuild.filters.answer import FORMS
 from ferbuild.filters.grounding import Checked, Verdict, check_claims, read_claims
 from ferbuild.manifests.recipe import Picture
@@ -177,14 +175,9 @@ def _entry(one: Reply, images: Images, judged: Judgements) -> dict[str, Any]:
 def _embedded(data: bytes) -> str | None:
     """Return a picture as a data address, no larger than SIDE; None where it is none."""
     try:
-        pixels = decode(data, max_pixels=STORED.max_pixels)
+        return embedded(data, SIDE, STORED)
     except PictureError:
         return None
-    scale = SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        size = [max(1, round(length * scale)) for length in pixels.shape[1::-1]]
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return f"data:image/jpeg;base64,{base64.b64encode(encode(pixels, STORED)).decode()}"
 
 
 def _page(entries: Sequence[Mapping[str, Any]]) -> str:
