@@ -35,7 +35,7 @@ _TARGETS = "\n".join(
 )
 @click.argument("dataset")
 @click.option("--to", "target", required=True, help=f"The tool or form to write for: {', '.join(exporting.TARGETS)}.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Destination folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Destination folder.")
 @common
 def export(options: Options, dataset: str, target: str, out: Path) -> int:
     settings = read_settings(options.config, work=options.work, limit=options.limit)
