@@ -586,7 +586,7 @@ def test_files_counts_and_exit_codes(rounds, number):
     counts = {source: len(tree.rows) for source, tree in found.trees.items()}
     files = {FILES[source]: rows for source, rows in counts.items()}
     assert found.export.json["files"] == files
-    assert {path.name for path in (found.home / "out").iterdir()} == set(files)
+    assert {path.name for path in (found.home / "out").iterdir()} == {*files, "export.json", ".lock"}
     told = found.bench.json
     dropped = Counter[str]()
     for tree in found.trees.values():
