@@ -53,6 +53,7 @@ def test_a_published_row_becomes_an_answer(tmp_path):
             "tokens_written": None,
             "id": None,
             "prompt_version": None,
+            "synthetic": None,
         }
     ]
     told = "1 of 431 rows are there; missing: angry 77, disgust 23, fear 46, happy 71, neutral 84, sad 73, surprise 56"

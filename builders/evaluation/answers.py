@@ -28,7 +28,8 @@ ANSWERS = pa.schema(
         ("tokens_read", pa.int64()),  # of all samples, as the server counts them; null: not known
         ("tokens_written", pa.int64()),
         ("id", pa.string()),  # of the face; null where the row comes from a file of somebody else's
-        ("prompt_version", pa.string()),
+        ("prompt_version", pa.string()),  # hash of the question template, or of the published prompt files
+        ("synthetic", pa.bool_()),  # the picture is rendered or warped; null where the row comes from a file
     ]
 )
 

@@ -84,6 +84,8 @@ def _set(one: SetScore) -> dict[str, Any]:
         "rates": _rates(one.outcomes),
         "disagreements": len(one.disagreements),
         "tokens": one.tokens,
+        "prompts": list(one.prompts),
+        "synthetic": one.synthetic,
         "cost": None if one.cost is None else round(one.cost, 6),
         "samples": one.samples,
         "pass_at": {str(k): round(share, 6) for k, share in enumerate(one.pass_at, 1)} or None,

@@ -115,6 +115,7 @@ def _answer(row: Row, set_name: str, replies: Replies) -> dict[str, Any]:
         "tokens_written": sum(one.written for one in counted) if counted else None,
         "id": row["id"],
         "prompt_version": row["prompt_version"],
+        "synthetic": row["synthetic"],
     }
 
 

@@ -179,7 +179,8 @@ def said_of(row: Row) -> str:
 def _row(one: Entry, number: str, sets: Sequence[str]) -> Row:
     value, low, high = one.strict
     ends = None if low is None or high is None else (low, high)
-    name = plain(one.name) + (BASELINE if one.baseline else "")
+    marks = f" ({', '.join(one.marks)})" if one.marks else ""
+    name = plain(one.name) + marks + (BASELINE if one.baseline else "")
     shares = (one.uar, one.f1, one.official, *(one.sets.get(name) for name in sets), one.unanswered)
     cells = [number, name, f"{one.n:,}", percent(value), span(ends), *map(percent, shares), dollars(one.cost)]
     return Row(cells, value, low, high, one.official)

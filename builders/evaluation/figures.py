@@ -23,6 +23,8 @@ WEAKEST = 5
 """Classes of which is told that their recall is lowest."""
 _MARKS = "\\|`*_[]"
 """What means something to Markdown within a line."""
+PUBLISHED, OWN = "file:", "own prompt"
+"""What the version of a prompt from a published file begins with; and what the others are called."""
 SURE = 0.05
 """A difference with a smaller p, after Holm, is called one."""
 PAIRED = (
@@ -128,6 +130,12 @@ def readings(one: Found) -> list[str]:
 
 def cautions(found: Found) -> Iterator[str]:
     """Yield what a reader must know before the figures: rows that one reading leaves out, sets that show nothing."""
+    whole = found["pooled"]
+    if rendered := whole.get("synthetic"):
+        yield f"{counted(rendered, 'picture')} rendered or warped: what is shown there says little of photographs"
+    published = [one for one in whole.get("prompts", ()) if one.startswith(PUBLISHED)]
+    if published and len(published) < len(whole["prompts"]):
+        yield "some sets were asked by the published prompts and others by the tool's own"
     for line in lines(found):
         if line.whole is None or line.name == POOLED:
             continue
@@ -143,6 +151,16 @@ def cautions(found: Found) -> Iterator[str]:
         ends, majority = interval_of(line.strict, "accuracy"), line.baseline("majority")
         if ends and majority is not None and ends[0] <= majority:
             yield f"{line.name}: not shown to be better than always saying the most frequent label"
+
+
+def asked_by(found: Found) -> str:
+    """Return whose words the questions were put in; empty where that is not known."""
+    versions = found["pooled"].get("prompts") or []
+    if not versions:
+        return ""
+    published = sum(one.startswith(PUBLISHED) for one in versions)
+    whose = "published prompts" if published == len(versions) else "published and own prompts" if published else OWN
+    return f"asked by {whose} ({', '.join(versions)})"
 
 
 def beyond_chance(one: Found) -> str:

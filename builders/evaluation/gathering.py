@@ -258,6 +258,7 @@ def _cells(
         said.tokens_written,
         (row.id if row else None) or said.id,
         said.prompt_version,
+        None,
     )
 
 

@@ -88,7 +88,11 @@ def as_json(board: Board) -> dict[str, Any]:
 def _entry_json(one: Entry) -> dict[str, Any]:
     names = ("name", "place", "baseline", "n", "uar", "f1", "official", "unanswered", "refused", "truncated", "error")
     rest = {"accuracy": one.strict.value, "low": one.strict.low, "high": one.strict.high, "cost": one.cost}
-    return {name: getattr(one, name) for name in names} | rest | {"sets": dict(one.sets), "lacks": list(one.lacks)}
+    return {name: getattr(one, name) for name in names} | rest | _told(one)
+
+
+def _told(one: Entry) -> dict[str, Any]:
+    return {"sets": dict(one.sets), "marks": list(one.marks), "lacks": list(one.lacks)}
 
 
 def _accuracy(one: Entry) -> float:

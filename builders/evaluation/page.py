@@ -105,6 +105,7 @@ def page(found: Found, examples: Sequence[Example], *, pictures: bool) -> str:
         "outcomes": figures.outcomes,
         "readings": figures.readings,
         "who": figures.who(found),
+        "asked_by": figures.asked_by(found),
         "wrong": figures.wrong(found),
         "paired_note": f"{figures.PAIRED} {figures.CLIPS}",
         "flipped_note": figures.FLIPPED,

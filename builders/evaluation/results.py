@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation.as_json import FORM, RESULT
 from ferbuild.builders.evaluation.compare import Rows, read_rows
+from ferbuild.builders.evaluation.figures import PUBLISHED
 from ferbuild.manifests import load
 
 NEAR = 1e-5
@@ -61,6 +62,8 @@ class Entry:
     error: float
     cost: float | None
     """US dollars."""
+    marks: tuple[str, ...]
+    """How it was got otherwise than from one greedy reply, the tool's prompt and photographs."""
     lacks: tuple[str, ...]
     """How its rows differ from the benchmark's, as in "rafdb 40 of 3,068 rows"; empty: all are there."""
 
@@ -92,6 +95,9 @@ class _Set(_Part):
     official: _Way
     rates: dict[str, Share]
     cost: float | None
+    samples: int = 1
+    prompts: list[str] = Field(default_factory=list)
+    synthetic: int = 0
 
 
 class _Result(_Part):
@@ -168,8 +174,18 @@ def _entry(folder: Path, place: str, found: _Result, whole: Mapping[str, int]) -
         truncated=pooled.rates.get("truncated", 0.0),
         error=pooled.rates.get("error", 0.0),
         cost=pooled.cost,
+        marks=tuple(_marks(pooled)),
         lacks=tuple(_lacks({name: one.strict.n for name, one in found.sets.items()}, whole)),
     )
+
+
+def _marks(pooled: _Set) -> Iterator[str]:
+    if pooled.samples > 1:
+        yield f"{pooled.samples} samples"
+    if any(one.startswith(PUBLISHED) for one in pooled.prompts):
+        yield "published prompts"
+    if pooled.synthetic:
+        yield "rendered pictures"
 
 
 def _lacks(rows: Mapping[str, int], whole: Mapping[str, int]) -> Iterator[str]:

@@ -43,6 +43,10 @@ class SetScore:
     """Chance that one of k samples is right, k from 1 to `samples`; empty of one sample."""
     calibration: Mapping[str, Any] | None
     tokens: Mapping[str, int] | None
+    prompts: Sequence[str]
+    """Versions of the prompts that were asked, `file:…` where they are the published ones; empty: not known."""
+    synthetic: int
+    """Rows whose picture is no photograph of a person."""
     cost: float | None
     baselines: Mapping[str, Mapping[str, float | None]]
     ceiling: Mapping[str, Any] | None = None
@@ -82,9 +86,9 @@ def score(
     for at, name in enumerate(dict.fromkeys(readings.sets)):
         rows = [row for row, one in enumerate(readings.sets) if one == name]
         drawn[name] = matrices.draw(readings, rows, resamples, (seed, at))
-        tokens = _tokens(table, pc.equal(table["set"], name))
-        sets[name] = _set_score(readings, rows, drawn[name], tokens, cost, (ceilings or {}).get(name))
-    whole = _set_score(readings, range(len(readings)), matrices.pool(drawn), _tokens(table, None), cost, None)
+        part = table.filter(pc.equal(table["set"], name))
+        sets[name] = _set_score(readings, rows, drawn[name], part, cost, (ceilings or {}).get(name))
+    whole = _set_score(readings, range(len(readings)), matrices.pool(drawn), table, cost, None)
     return Score(loaded.name, sets, whole, matrices.mean(drawn), loaded.problems, readings, resamples, seed)
 
 
@@ -92,11 +96,11 @@ def _set_score(
     readings: Readings,
     rows: Sequence[int],
     drawn: Mapping[str, Drawn],
-    tokens: Mapping[str, int] | None,
+    table: pa.Table,
     cost: Cost,
     ceiling: Mapping[str, Any] | None,
 ) -> SetScore:
-    said = [readings.said[row] for row in rows]
+    said, tokens = [readings.said[row] for row in rows], _tokens(table)
     outcomes = Counter(one.outcome for one in said)
     samples = max((one.samples for one in said), default=1)
     return SetScore(
@@ -109,6 +113,8 @@ def _set_score(
         pass_at=pass_at(said, samples),
         calibration=calibration(readings, rows) if samples > 1 else None,
         tokens=tokens,
+        prompts=sorted(one for one in table["prompt_version"].unique().to_pylist() if one),
+        synthetic=pc.sum(table["synthetic"]).as_py() or 0,
         cost=cost(tokens["read"], tokens["written"]) if tokens else None,
         baselines=_baselines(readings, rows, drawn["strict"].counts),
         ceiling=ceiling,
@@ -120,10 +126,9 @@ def disagreements(readings: Readings, rows: Sequence[int]) -> list[int]:
     return [row for row in rows if readings.official[row] not in (None, readings.said[row].label)]
 
 
-def _tokens(table: pa.Table, where: Any) -> dict[str, int] | None:
+def _tokens(table: pa.Table) -> dict[str, int] | None:
     """Return the tokens of some rows; None where none is counted."""
-    some = table if where is None else table.filter(where)
-    sums = {name: pc.sum(some[f"tokens_{name}"]).as_py() for name in ("read", "written")}
+    sums = {name: pc.sum(table[f"tokens_{name}"]).as_py() for name in ("read", "written")}
     return None if None in sums.values() else sums
 
 

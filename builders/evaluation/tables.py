@@ -17,6 +17,7 @@ from ferbuild.builders.evaluation.figures import (
     RATES,
     Found,
     Line,
+    asked_by,
     cautions,
     counted,
     in_markdown,
@@ -59,7 +60,9 @@ def _first(rows: Sequence[Line]) -> tuple[Table, Table]:
 
 
 def _how(found: Found) -> str:
-    return f"figures in %, 95 % intervals of {counted(found['resamples'], 'resample')}, seed {found['seed']}"
+    how = f"figures in %, 95 % intervals of {counted(found['resamples'], 'resample')}, seed {found['seed']}"
+    samples = found["pooled"]["samples"]
+    return "; ".join([how, *([f"{samples} samples each"] if samples > 1 else []), *filter(None, [asked_by(found)])])
 
 
 def _problems(found: Found) -> Iterator[str]:
