@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import faithfulness, grounding, measure, nets, pairs, shards, surveying
+from ferbuild.builders import faithfulness, grounding, measure, nets, pairs, rendering, shards, surveying
 from ferbuild.builders.build import Build
 from ferbuild.builders.cot import BASELINE, entry_of
 from ferbuild.builders.errors import FerError
@@ -104,7 +104,7 @@ def plan(
         version=VERSION,
         out=build.settings.work / FOLDER,
         about=ABOUT + (BASELINE if entry.baseline else ""),
-        terms=pairs.TERMS,
+        terms=rendering.TERMS,
         schema=COUNTERFACTUAL,
         options={
             "teacher": [entry.name, entry.kind, entry.model, entry.sampling],

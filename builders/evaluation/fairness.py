@@ -24,9 +24,10 @@ from ferbuild.builders.evaluation.looks import COUNT, LOOKS
 from ferbuild.builders.evaluation.models import sampled
 from ferbuild.builders.evaluation.reading import said_by
 from ferbuild.builders.mark import Report
-from ferbuild.builders.pairs import SIZE, TERMS
+from ferbuild.builders.pairs import SIZE
 from ferbuild.builders.questions import question_among
 from ferbuild.builders.record import CANONICAL, MESSAGES, Batch, Row, drop, drops_table
+from ferbuild.builders.rendering import TERMS
 from ferbuild.builders.replies import Reply, Request
 from ferbuild.builders.samples import is_reply, why_absent
 from ferbuild.builders.shards import Slice

