@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from math import ceil, floor
 from textwrap import wrap
 from typing import NamedTuple
 
 import click
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 
 from ferbuild.builders.evaluation import figures
 from ferbuild.builders.evaluation.figures import (
@@ -30,9 +29,9 @@ from ferbuild.builders.evaluation.figures import (
 from ferbuild.builders.evaluation.leaderboard import Board, rank
 from ferbuild.builders.evaluation.page import place
 from ferbuild.builders.evaluation.results import Entry
+from ferbuild.builders.evaluation.templated import environment
 from ferbuild.manifests.schema import Published
 
-TEMPLATES = files("ferbuild.builders.evaluation") / "templates"
 FULL = "all of FERBench"
 PARTIAL = "on part of FERBench, ranked apart: each on rows of its own"
 PUBLISHED = "published, not run here: accuracy by the published scripts' reading"
@@ -253,7 +252,4 @@ def _steps(low: float, high: float) -> list[float]:
 
 @cache
 def _environment() -> Environment:
-    loader = FunctionLoader(lambda name: (TEMPLATES / f"{name}.j2").read_text(encoding="utf-8"))
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {one.__name__: one for one in (percent, span, plain, figures.interval_of, counted, place, said_of)}
-    return made
+    return environment(percent, span, plain, figures.interval_of, counted, place, said_of)

@@ -10,22 +10,19 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 
 from ferbuild.builders.evaluation import figures
 from ferbuild.builders.evaluation.columns import METRICS
 from ferbuild.builders.evaluation.figures import POOLED, RATES, Found, Line
+from ferbuild.builders.evaluation.templated import environment
 from ferbuild.builders.images import PictureError, Pixels, decode, encode
 from ferbuild.filters.official import UNKNOWN
 from ferbuild.manifests.recipe import Picture
-
-TEMPLATES = files("ferbuild.builders.evaluation") / "templates"
-SUFFIX = ".j2"
 
 SIDE = 160
 """Pixels of the longer side of a picture on the page, at most."""
@@ -194,10 +191,6 @@ def _about() -> Mapping[str, str]:
 
 @cache
 def _environment() -> Environment:
-    loader = FunctionLoader(lambda name: (TEMPLATES / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
-    made = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, cache_size=20
-    )
     words = (figures.percent, figures.signed, figures.span, figures.chance, figures.dollars, figures.plain)
     others = (
         figures.interval_of,
@@ -207,7 +200,7 @@ def _environment() -> Environment:
         figures.told_span,
         figures.is_share,
     )
-    made.filters |= {one.__name__: one for one in (*words, *others, place, axis_end, said_of)}
+    made = environment(*words, *others, place, axis_end, said_of)
     made.filters |= {"thousands": _thousands, "zip": zip}
     return made
 

@@ -10,14 +10,13 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import xxhash
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 
 from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError
@@ -25,6 +24,7 @@ from ferbuild.builders.evaluation.page import embedded
 from ferbuild.builders.evaluation.rationale import Judgements
 from ferbuild.builders.evaluation.reasoning import Reply, replies
 from ferbuild.builders.evaluation.reviews import COLUMNS, rated
+from ferbuild.builders.evaluation.templated import environment
 from ferbuild.builders.files import write_text
 from ferbuild.builders.images import PictureError
 from ferbuild.filters.answer import FORMS
@@ -186,9 +186,7 @@ def _page(entries: Sequence[Mapping[str, Any]]) -> str:
 
 @cache
 def _template() -> Template:
-    source = files("ferbuild.builders.evaluation") / "templates" / "review.html.j2"
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(source.read_text())
+    return environment().get_template("review.html")
 
 
 def _table(drawn: Sequence[Reply]) -> str:
