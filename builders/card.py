@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import yaml
 
+from ferbuild.builders.features import front_matter
 from ferbuild.builders.mark import Report, Rows
-from ferbuild.builders.shards import front_matter
 from ferbuild.builders.stage import Plan
 
 LOCAL = (

@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.exact import exact
+from ferbuild.builders.features import features, with_features
 from ferbuild.builders.files import durable, write_text
-from ferbuild.builders.record import IMAGE, SPLITS
+from ferbuild.builders.record import SPLITS
 
 AT_ONCE = 2
 """Shards that are written at the same time: one is still on its way to the disk when the next is made."""
@@ -49,17 +50,9 @@ Weigh = Callable[[pa.RecordBatch], int]
 """A record batch to the bytes that it takes of a shard."""
 
 
-def features(schema: pa.Schema) -> dict[str, Any]:
-    """Return the `datasets` features of `schema` in the legacy list form.
-
-    A list is written `[feature]`: the newer `List` type is unknown to datasets 3.x, this form loads in all.
-    """
-    return {field.name: _feature(field.type) for field in schema}
-
-
 def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows."""
-    schema = _with_features(schema)
+    schema = with_features(schema)
     rows = 0
     with (
         durable(path) as part,
@@ -200,17 +193,6 @@ def ordered(splits: Iterable[str]) -> list[str]:
     return sorted(splits, key=lambda split: rank.get(split, len(rank)))
 
 
-def front_matter(schema: pa.Schema, splits: Sequence[str], key: str) -> dict[str, Any]:
-    """Return the README keys that `load_dataset` reads.
-
-    The stage key stands as the configuration's description: it enters the fingerprint by which `datasets`
-    names its cache, which would otherwise serve the rows of an earlier build.
-    """
-    globs = [{"split": split, "path": f"{split}/data-*.arrow"} for split in splits]
-    config = {"config_name": "default", "description": key, "data_files": globs}
-    return {"configs": [config], "dataset_info": {"features": _yaml_fields(features(schema))}}
-
-
 def _write_shards(
     folder: Path,
     parts: Sequence[Path],
@@ -276,36 +258,3 @@ def _write_state(folder: Path, files: Sequence[str], schema: pa.Schema, key: str
     info = {"citation": "", "description": "", "features": features(schema), "homepage": "", "license": ""}
     write_text(folder / "state.json", json.dumps(state, indent=2))
     write_text(folder / "dataset_info.json", json.dumps(info, indent=2))
-
-
-def _with_features(schema: pa.Schema) -> pa.Schema:
-    """Return `schema` with the metadata without which Image columns decay to plain structs."""
-    info = {"info": {"features": features(schema)}}
-    return schema.with_metadata({"huggingface": json.dumps(info)})
-
-
-def _feature(kind: pa.DataType) -> Any:
-    if kind == IMAGE:
-        return {"_type": "Image"}
-    if pa.types.is_list(kind):
-        return [_feature(kind.value_type)]
-    if pa.types.is_struct(kind):
-        return {field.name: _feature(field.type) for field in kind}
-    return {"dtype": _DTYPES.get(str(kind), str(kind)), "_type": "Value"}
-
-
-_DTYPES = {"float": "float32", "double": "float64"}
-
-
-def _yaml_fields(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"name": name, **_yaml_field(feature)} for name, feature in found.items()]
-
-
-def _yaml_field(feature: Any) -> dict[str, Any]:
-    """Return the README form of one feature: `dtype`, `list` or `struct` and what is in it."""
-    if isinstance(feature, list):
-        inner = _yaml_field(feature[0])
-        return {"list": inner.get("dtype") or inner.get("struct") or inner}
-    if "_type" not in feature:
-        return {"struct": _yaml_fields(feature)}
-    return {"dtype": "image" if feature["_type"] == "Image" else feature["dtype"]}

@@ -13,7 +13,7 @@ from conftest import REPO, fer_build
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferbuild.builders import shards
+from ferbuild.builders import features, shards
 from ferbuild.builders.publishing import card, card_tables, croissant, figures, licence, statements
 from ferbuild.builders.publishing.card_head import head, size_category, source_datasets
 from ferbuild.builders.publishing.edition import Edition, Terms, read
@@ -58,7 +58,7 @@ def test_the_hubs_own_class_reads_the_card(editions, dataset):
     globs = {one["split"]: one["path"] for one in data.configs[0]["data_files"]}
     assert globs == {split: f"{split}/data-*.arrow" for split in edition.rows}
     schema = shards.read_stream(next(iter(shards.split_files(editions / dataset).values()))[0]).schema
-    assert data.dataset_info["features"] == shards.front_matter(schema, [], "")["dataset_info"]["features"]
+    assert data.dataset_info["features"] == features.front_matter(schema, [], "")["dataset_info"]["features"]
     assert (editions / dataset / data.license_link).read_text() == licence.text(edition)
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ferbuild.builders import record, shards
+from ferbuild.builders import features, record, shards
 from ferbuild.builders.errors import FerError
 
 LEGACY = Path(__file__).parent.parent / ".venv-datasets3" / "bin" / "python"
@@ -52,7 +52,7 @@ def build(folder: Path, *, count: int = 250, key: str = "k1", shard_bytes: int =
     kept = {"train": [folder / "kept.arrow"], "validation": []}
     out = folder / "cot"
     splits = shards.lay_out(out, kept, [folder / "drops.arrow"], record.COT, key=key, shard_bytes=shard_bytes)
-    head = yaml.safe_dump(shards.front_matter(record.COT, list(splits), key), sort_keys=False)
+    head = yaml.safe_dump(features.front_matter(record.COT, list(splits), key), sort_keys=False)
     (out / "README.md").write_text(f"---\n{head}---\n")
     return out
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ferbuild.builders import record, shards
+from ferbuild.builders import features, record, shards
 from ferbuild.builders.errors import FerError
 from ferbuild.training import data_checks
 from ferbuild.training.data_checks import check_data, open_data
@@ -53,7 +53,7 @@ def write(
     out = folder / ("rlvr" if schema is record.RLVR else "cot")
     kept = {"train": [folder / "kept.arrow"]}
     splits = shards.lay_out(out, kept, [folder / "drops.arrow"], schema, key="k", shard_bytes=shard_bytes)
-    head = yaml.safe_dump(shards.front_matter(schema, list(splits), "k"), sort_keys=False)
+    head = yaml.safe_dump(features.front_matter(schema, list(splits), "k"), sort_keys=False)
     (out / "README.md").write_text(f"---\n{head}---\n")
     (out / "stage.json").write_text(json.dumps({"splits": splits}))
     return out

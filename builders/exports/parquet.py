@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from ferbuild.builders import shards
+from ferbuild.builders import features, shards
 from ferbuild.builders.card import LOCAL
 from ferbuild.builders.exports.job import Job
 from ferbuild.builders.exports.written import parquet
@@ -24,7 +24,7 @@ def dataset(job: Job) -> Mapping[str, int]:
             schema = shards.read_stream(path).schema
             counts[name] = parquet(job.out / name, job.rows_of(path), schema, lambda: None)
     schema = shards.read_stream(next(path for paths in job.splits.values() for path in paths)).schema
-    head = shards.front_matter(schema, list(job.splits), job.key)
+    head = features.front_matter(schema, list(job.splits), job.key)
     for one in head["configs"][0]["data_files"]:
         one["path"] = f"{one['split']}/data-*.parquet"
     text = f"# {job.dataset}\n\n{LOCAL}\n\nLoad it with `datasets.load_dataset` on this folder.\n"

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ferbuild.builders import shards
+from ferbuild.builders.features import with_features
 from ferbuild.builders.files import durable
 
 Rows = Iterable[Mapping[str, Any]]
@@ -61,8 +62,7 @@ def parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, settle: S
     Groups of BATCH_ROWS rows, an index of pages, and pages cut where the content says so: an upload of a changed file
     sends what changed.
     """
-    info = {"huggingface": json.dumps({"info": {"features": shards.features(schema)}})}
-    schema = schema.with_metadata(info)
+    schema = with_features(schema)
     with (
         _opened(path, settle) as (file, count),
         pq.ParquetWriter(file, schema, write_page_index=True, use_content_defined_chunking=True) as writer,

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from ferbuild.builders import rlvr, shards
+from ferbuild.builders import features, rlvr, shards
 from ferbuild.builders.publishing import licence
 from ferbuild.builders.publishing.edition import Edition, schema_sha256
 from ferbuild.builders.publishing.statements import GATE
@@ -45,7 +45,7 @@ def head(edition: Edition) -> str:
     }
     if not edition.synthetic:
         found["extra_gated_prompt"] = GATE
-    found |= shards.front_matter(
+    found |= features.front_matter(
         schema_of(edition), shards.ordered(edition.rows), f"{edition.key} images {edition.images}"
     )
     return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)

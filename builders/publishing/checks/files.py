@@ -12,6 +12,7 @@ import pyarrow as pa
 from ferbuild.builders import card as local_card
 from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.features import features as features_of
 from ferbuild.builders.files import file_sha256
 from ferbuild.builders.publishing import card, croissant, edition, figures, licence, sums
 from ferbuild.builders.publishing.checks.folder import Folder, Found, Outcome, merged
@@ -109,7 +110,7 @@ def check_metadata(folder: Folder) -> Outcome:
     lists: dict[str, list[str]] = {_NO_FEATURES: [], _OTHER_FEATURES: []}
     for shard in folder.shards():
         schema = shard.table.schema
-        features = shards.features(schema)
+        features = features_of(schema)
         if _huggingface(schema) != {"info": {"features": features}}:
             lists[_NO_FEATURES].append(shard.name)
         info = f"{shard.split}/dataset_info.json"
