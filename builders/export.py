@@ -24,6 +24,7 @@ from ferbuild.builders.exports import (
 )
 from ferbuild.builders.exports.job import Job, Target
 from ferbuild.builders.mark import Mark, read_mark
+from ferbuild.builders.stage import only_one
 from ferbuild.builders.styles import SUFFIX
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Benchmark
@@ -78,7 +79,7 @@ def export(
     if tick is not None:
         job.tick = lambda done: tick(target, done, total)
     told = {"form": FORM, "dataset": dataset, "key": mark.key, "to": target}
-    with place.held(out):
+    with only_one(out, "--out"):
         was = place.begin(out, told)
         files = {name: rows for name, rows in write(job).items() if rows}
         if not files:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferbuild.builders.files import write_text
 
+FILE = "stage.json"
 Rows = Sequence[Mapping[str, Any]]
 """Rows of a table of figures: the same names in each, numbers or text."""
 
@@ -87,7 +88,7 @@ class Mark(BaseModel):
 def read_mark(folder: Path) -> Mark | None:
     """Return what a stage's folder says of itself, None where it says nothing that can be read."""
     try:
-        return Mark.model_validate_json((folder / "stage.json").read_bytes())
+        return Mark.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -95,4 +96,4 @@ def read_mark(folder: Path) -> Mark | None:
 def write_mark(folder: Path, report: Report, key: str, flags: Mapping[str, str]) -> None:
     said = {name: value for name, value in report.as_json().items() if name not in ("seconds", "reused")}
     mark = Mark.model_validate(said | {"out": report.out.name, "key": key, "flags": dict(flags)})
-    write_text(folder / "stage.json", mark.model_dump_json(indent=2, by_alias=True))
+    write_text(folder / FILE, mark.model_dump_json(indent=2, by_alias=True))

@@ -28,8 +28,9 @@ from ferbuild.builders import pool, shards
 from ferbuild.builders.engines import Engine
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import must_see, write_text
-from ferbuild.builders.mark import Report, Rows, read_mark, write_mark
+from ferbuild.builders.mark import FILE, Report, Rows, read_mark, write_mark
 from ferbuild.builders.parts import Note, Parts
+from ferbuild.builders.placing import beside, put, refuse_foreign
 from ferbuild.builders.record import DROPS, Batch
 from ferbuild.builders.shards import Pick
 
@@ -127,7 +128,7 @@ def current(plan: Plan) -> Report | None:
     if not shards.is_intact(plan.out, mark.splits):
         log.warning("%s: a shard is missing or damaged; building it anew", plan.out)
         return None
-    for rest in (_beside(plan.out, "parts"), _beside(plan.out, "old")):
+    for rest in (beside(plan.out, "parts"), beside(plan.out, "old")):
         shutil.rmtree(rest, ignore_errors=True)
     return mark.report(plan.out)
 
@@ -153,7 +154,7 @@ def run(
     """
     began = time.monotonic()
     _refuse_foreign(plan.out)
-    parts = Parts(_beside(plan.out, "parts") / plan.key, plan.schema if held is None else held)
+    parts = Parts(beside(plan.out, "parts") / plan.key, plan.schema if held is None else held)
     parts.write("early", Batch({}, DROPS.empty_table() if early is None else early))
     names = [f"{at:06d}" for at in range(len(jobs))]
     todo = [(name, job) for name, job in zip(names, jobs, strict=True) if not parts.done(name)]
@@ -171,18 +172,18 @@ def run(
 
 
 @contextmanager
-def only_one(work: Path) -> Iterator[None]:
-    """Hold the work folder for this process; FerError where another build holds it."""
+def only_one(work: Path, flag: str = "--work") -> Iterator[None]:
+    """Hold a folder for this process; FerError where another run holds it. `flag` names another folder."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(work / ".lock", timeout=0)
         lock.acquire()
     except filelock.Timeout:
-        hint = "wait for it, or give this one another folder with --work"
+        hint = f"wait for it, or give this one another folder with {flag}"
         raise FerError(work, "another fer-build is writing here", hint) from None
     except (OSError, ValueError) as err:
         reason = getattr(err, "strerror", None) or err
-        raise FerError(work, f"cannot be written: {reason}", "name another --work") from None
+        raise FerError(work, f"cannot be written: {reason}", f"name another {flag}") from None
     with lock:
         yield
 
@@ -204,7 +205,7 @@ def _publish(
     card: Callable[[Report, Plan], str],
 ) -> Report:
     """Lay out the shards in a new folder and put it in the place of the old one."""
-    fresh = _beside(plan.out, "new")
+    fresh = beside(plan.out, "new")
     shutil.rmtree(fresh, ignore_errors=True)
     notes = dict(parts.notes(names))
     kept: dict[str, list[Path]] = {}
@@ -261,26 +262,12 @@ def _count(
     )
 
 
-def _beside(out: Path, what: str) -> Path:
-    """Return a folder of the engine's own beside a dataset: `.cot.new`, `.cot.old`, `.cot.parts`."""
-    return out.with_name(f".{out.name}.{what}")
-
-
 def _refuse_foreign(out: Path) -> None:
-    """FerError where something stands in a dataset's place that the tool did not make, and would delete."""
-    if not out.exists() or (out / "stage.json").exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    raise FerError(out, "is there already and was not made by fer-build", "move it, or name another --work")
+    refuse_foreign(out, FILE, "move it, or name another --work")
 
 
 def _finish_swap(out: Path) -> None:
-    """Move a whole new folder to `out`; safe to repeat after a kill between any two steps."""
-    fresh, old = _beside(out, "new"), _beside(out, "old")
-    if read_mark(fresh) is None:
-        return
-    if out.exists():
+    """Move a whole new folder to `out`, whatever run made it."""
+    if read_mark(beside(out, "new")) is not None:
         _refuse_foreign(out)
-        shutil.rmtree(old, ignore_errors=True)
-        out.replace(old)
-    fresh.replace(out)
-    shutil.rmtree(old, ignore_errors=True)
+        put(out, FILE)

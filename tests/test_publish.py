@@ -271,7 +271,7 @@ def test_a_folder_of_somebody_else_is_left_alone(demo, tmp_path):
     theirs = home / "fer-data/edition/rlvr/thesis.txt"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
-    with pytest.raises(FerError, match="was not made by this command"):
+    with pytest.raises(FerError, match="was not made by fer-build"):
         make(home, "rlvr")
     assert theirs.read_text() == "mine"
 

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ferbuild.builders.evaluation import metrics
-from ferbuild.builders.evaluation.metrics import Shares
+from ferbuild.builders.evaluation.metrics import RESAMPLES, Shares
 from ferbuild.builders.sources.vote_rules import EXPRESSIONS, RULES, Votes, tied
 
-RESAMPLES = 2000
 SOURCE = (
     "FERPlus votes: an annotator who names an expression, against the label that the other annotators of the face give "
     "by the rule {rule}; {ties:.1%} of these are ties, which the first vote column wins"

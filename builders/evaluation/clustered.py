@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ferbuild.builders.evaluation import metrics
+from ferbuild.builders.evaluation.metrics import RESAMPLES
 from ferbuild.builders.intervals import wilson
 
-RESAMPLES = 2000
 PLACES = 6
 """Of a figure as JSON, so that two machines write the same bytes."""
 

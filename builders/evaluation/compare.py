@@ -21,10 +21,9 @@ import orjson
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation import metrics
 from ferbuild.builders.evaluation.as_json import PREDICTIONS
-from ferbuild.builders.evaluation.metrics import Counts, Shares
+from ferbuild.builders.evaluation.metrics import RESAMPLES, Counts, Shares
 from ferbuild.builders.evaluation.reading import Readings
 
-RESAMPLES = 2000
 POOLED, MEAN = "pooled", "mean"
 LEVEL, POWER = 0.05, 0.80
 """Of the smallest difference: chance of calling one where there is none, and of finding one where it is."""

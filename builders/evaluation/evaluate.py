@@ -29,10 +29,11 @@ from ferbuild.builders.evaluation import (
 from ferbuild.builders.evaluation.answers import Loaded
 from ferbuild.builders.evaluation.as_json import as_json
 from ferbuild.builders.evaluation.compare import Rows
+from ferbuild.builders.evaluation.metrics import RESAMPLES
 from ferbuild.builders.evaluation.models import Model, model_of
 from ferbuild.builders.evaluation.rationale import Judgements
 from ferbuild.builders.evaluation.robust import robustness
-from ferbuild.builders.evaluation.score import RESAMPLES, Score, score
+from ferbuild.builders.evaluation.score import Score, score
 from ferbuild.builders.evaluation.variants import PLAIN, VARIANTS, known_variant
 from ferbuild.builders.mark import Report
 from ferbuild.builders.prices import dollars

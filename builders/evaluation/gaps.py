@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from ferbuild.builders.evaluation.metrics import LEVEL, resampled
+from ferbuild.builders.evaluation.metrics import LEVEL, RESAMPLES, resampled
 from ferbuild.builders.files import write_bytes
 from ferbuild.builders.intervals import TWO_SIDED, wilson
 
@@ -24,7 +24,6 @@ LEAST = 50
 """Rows of a group of people from which it is shown."""
 LEAST_OF_A_LABEL = 10
 """Rows of a label in every group that is compared, from which the label counts where labels weigh alike."""
-RESAMPLES = 2000
 METHOD = (
     "95 %: all differences between two groups at once, by a studentised bootstrap over rows (rows of one cluster stay"
     " together; seeded); the gap lies between the largest of their lower ends, at least 0, and the largest of their"

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ferbuild.builders import shards
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.evaluation.grouped import groups_of
 from ferbuild.builders.evaluation.said import CHOICES, TRUE, text_of
 from ferbuild.manifests import load
 from ferbuild.manifests.schema import Benchmark, Source
@@ -146,7 +146,7 @@ def _of_folder(folder: Path) -> dict[str, KnownSet]:
     """Return the sets of a built benchmark, with the groups of the faces dataset beside it where that is built."""
     tables = {split: _columns(files) for split, files in shards.split_files(folder).items()}
     names = [one for table in tables.values() for one in table["id"].to_pylist()]
-    groups = _groups(folder.parent / FACES, names)
+    groups = groups_of(folder.parent / FACES, names)
     found = {}
     for split, table in tables.items():
         ids, answers, shared, paths = (table[name].to_pylist() for name in ("id", "answer", "canonical", "image_path"))
@@ -163,19 +163,6 @@ def _columns(files: Iterable[Path]) -> pa.Table:
         return pa.concat_tables([shards.read_stream(path).select(names) for path in files])
     except KeyError as err:
         raise FerError(next(iter(files)).parent.parent, f"holds no benchmark ({err})", WANTED) from None
-
-
-def _groups(folder: Path, ids: Sequence[str]) -> dict[str, str]:
-    """Return id to group of the faces that are asked for; empty where no faces are built there."""
-    if not (folder / "dataset_dict.json").exists():
-        return {}
-    found, wanted = dict[str, str](), pa.array(ids, pa.string())
-    for files in shards.split_files(folder).values():
-        for path in files:
-            table = shards.read_stream(path).select(["id", "group_id"])
-            table = table.filter(pc.is_in(table["id"], wanted))
-            found |= dict(zip(table["id"].to_pylist(), table["group_id"].to_pylist(), strict=True))
-    return found
 
 
 def _of_file(path: Path, sets: Sets, set_name: str) -> dict[str, KnownSet]:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.evaluation.as_json import PREDICTIONS
-from ferbuild.builders.evaluation.compare import RESAMPLES, Paired, Rows, adjusted, compare, overall
+from ferbuild.builders.evaluation.compare import Paired, Rows, adjusted, compare, overall
 from ferbuild.builders.evaluation.compare import as_json as paired_json
+from ferbuild.builders.evaluation.metrics import RESAMPLES
 from ferbuild.builders.evaluation.results import Broken, Entry, benchmark_rows, find, predictions
 from ferbuild.manifests.load import load_published
 from ferbuild.manifests.schema import Published

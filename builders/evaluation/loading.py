@@ -16,7 +16,7 @@ from ferbuild.builders import faces, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.evaluation import ceiling
 from ferbuild.builders.evaluation.answers import ANSWERS, Loaded, Problem, cluster_of
-from ferbuild.builders.mark import read_mark
+from ferbuild.builders.evaluation.grouped import groups_of
 from ferbuild.builders.record import VOTE_WORDS
 from ferbuild.builders.sources.vote_rules import RULES
 
@@ -26,7 +26,7 @@ NO_VOTES = [0] * len(VOTE_WORDS)
 def load(build: Build, name: str, folder: Path) -> Loaded:
     """Return the answers of an eval folder; rows are resampled by the groups of the faces, where these are built."""
     table = _read(folder)
-    groups = _groups(build.settings.work / faces.FOLDER, build)
+    groups = groups_of(build.settings.work / faces.FOLDER, table["id"].to_pylist())
     if groups:
         triples = zip(*(table[column].to_pylist() for column in ("set", "image_path", "id")), strict=True)
         clusters = [cluster_of(one, path, groups.get(face)) for one, path, face in triples]
@@ -42,19 +42,6 @@ def read_answers(folder: Path) -> pa.Table:
 def _read(folder: Path) -> pa.Table:
     streams = [shards.read_stream(path) for files in shards.split_files(folder).values() for path in files]
     return pa.concat_tables([ANSWERS.empty_table(), *(one.cast(ANSWERS) for one in streams)]).combine_chunks()
-
-
-def _groups(folder: Path, build: Build) -> dict[str, str]:
-    """Return face id to group id over the benchmark's splits; nothing where the faces are not built."""
-    if read_mark(folder) is None:
-        return {}
-    splits = {split for _, split in build.benchmarks}
-    found: dict[str, str] = {}
-    for split, files in shards.split_files(folder).items():
-        for path in files if split in splits else ():
-            rows = shards.read_stream(path).select(["id", "group_id"])
-            found |= zip(rows["id"].to_pylist(), rows["group_id"].to_pylist(), strict=True)
-    return found
 
 
 def _errors(table: pa.Table) -> list[Problem]:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 """(…, true labels, predicted labels): rows in each cell."""
 Shares = npt.NDArray[np.float64]
+RESAMPLES = 2000
+"""Of a bootstrap."""
 LEVEL = 95
 """Per cent of the resamples that lie within an interval."""
 

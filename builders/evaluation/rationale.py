@@ -15,7 +15,8 @@ import pyarrow as pa
 import xxhash
 
 from ferbuild.builders import grounding, lift, measure
-from ferbuild.builders.evaluation.clustered import RESAMPLES, Draws, Figure, quantile, ratio, share
+from ferbuild.builders.evaluation.clustered import Draws, Figure, quantile, ratio, share
+from ferbuild.builders.evaluation.metrics import RESAMPLES
 from ferbuild.builders.evaluation.reasoning import Reply, concluded, in_english, replies
 from ferbuild.builders.grounding import Grounded
 from ferbuild.filters.claims import Claim

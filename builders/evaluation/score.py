@@ -16,11 +16,10 @@ import pyarrow.compute as pc
 from ferbuild.builders.evaluation import matrices
 from ferbuild.builders.evaluation.answers import Loaded, Problem
 from ferbuild.builders.evaluation.matrices import Drawn, Measured
-from ferbuild.builders.evaluation.metrics import Counts
+from ferbuild.builders.evaluation.metrics import RESAMPLES, Counts
 from ferbuild.builders.evaluation.reading import OUTCOMES, Readings, canonical_of, read_all
 from ferbuild.builders.evaluation.repeated import calibration, pass_at
 
-RESAMPLES = 2000
 Cost = Callable[[int, int], float | None]
 """From tokens read and written to US dollars; None where no prices are known."""
 

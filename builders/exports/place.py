@@ -7,33 +7,15 @@ pictures that are the same, and removes what the dataset no longer has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import filelock
 
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import write_text
 
 MARK = "export.json"
 _OTHER = "name another folder: each holds one export"
-
-
-@contextmanager
-def held(out: Path) -> Iterator[None]:
-    """Hold the folder for this process; FerError where another export is writing there, or it cannot be made."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise FerError(out, "another fer-build is writing here", "wait for it, or name another folder") from None
-    except OSError as err:
-        raise FerError(out, f"cannot be written: {err.strerror or err}", "name another --out") from None
-    with lock:
-        yield
 
 
 def begin(out: Path, told: Mapping[str, Any]) -> list[str]:

@@ -15,12 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ferbuild.builders import bench, cot, faces, rlvr, shards, status
+from ferbuild.builders import bench, cot, faces, placing, rlvr, shards, status
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError, did_you_mean
 from ferbuild.builders.files import file_sha256, write_text
 from ferbuild.builders.mark import Mark, read_mark
-from ferbuild.builders.publishing import card, census, croissant, figures, gate, licence, placing, sums
+from ferbuild.builders.publishing import card, census, croissant, figures, gate, licence, sums
 from ferbuild.builders.publishing.census import Census
 from ferbuild.builders.publishing.edition import FILE, FOLDER, Counts, Edition, Shard, Teacher, schema_sha256
 from ferbuild.builders.publishing.gate import Asked

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ferbuild.builders import card, pool, shards
+from ferbuild.builders import card, placing, pool, shards
 from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import file_sha256, write_text
 from ferbuild.builders.images import PictureError
 from ferbuild.builders.mark import Report, write_mark
-from ferbuild.builders.publishing import locate, placing
+from ferbuild.builders.publishing import locate
 from ferbuild.builders.publishing.edition import Edition, Shard, read, schema_sha256
 from ferbuild.builders.publishing.locate import Places
 from ferbuild.builders.publishing.making import COMMANDS, DATASETS

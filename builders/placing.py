@@ -9,15 +9,15 @@ from ferbuild.builders.errors import FerError
 
 
 def beside(out: Path, what: str) -> Path:
-    """Return a folder of the tool's own beside `out`: `.cot.new`, `.cot.old`."""
+    """Return a folder of the tool's own beside `out`: `.cot.new`, `.cot.old`, `.cot.parts`."""
     return out.with_name(f".{out.name}.{what}")
 
 
-def refuse_foreign(out: Path, mark: str) -> None:
+def refuse_foreign(out: Path, mark: str, hint: str = "move it, or name another folder") -> None:
     """FerError where something stands at `out` that lacks the file `mark`: the tool did not make it."""
     if not out.exists() or (out / mark).exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    raise FerError(out, "is there already and was not made by this command", "move it, or name another folder")
+    raise FerError(out, "is there already and was not made by fer-build", hint)
 
 
 def empty_beside(out: Path, mark: str) -> Path:
@@ -34,10 +34,14 @@ def empty_beside(out: Path, mark: str) -> Path:
 
 
 def put(out: Path, mark: str) -> None:
-    """Put the whole folder beside `out` in its place, and remove the one that stood there."""
+    """Put the whole folder beside `out` in its place, and remove the one that stood there.
+
+    Safe to repeat after a kill between any two steps, as long as the whole folder is still beside it.
+    """
     fresh, old = beside(out, "new"), beside(out, "old")
-    refuse_foreign(out, mark)
     if out.exists():
+        refuse_foreign(out, mark)
+        shutil.rmtree(old, ignore_errors=True)
         out.replace(old)
     fresh.replace(out)
     shutil.rmtree(old, ignore_errors=True)
