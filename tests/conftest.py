@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from filelock import FileLock
 
 REPO = Path(__file__).parent.parent
 SHARED = REPO.parent / "shared" / "data"
+
+
+def pytest_runtest_setup() -> None:
+    """Ctrl-C as in a terminal: what a test starts inherits it, whatever a worker's code or a shell's `&` left of it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

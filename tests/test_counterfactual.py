@@ -16,7 +16,17 @@ from conftest import REPO, fer_build
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferbuild.builders import calibrating, counterfactual, deciding, faithfulness, pairs, replies, shards, status
+from ferbuild.builders import (
+    calibrating,
+    counterfactual,
+    deciding,
+    faithfulness,
+    pairs,
+    rendering,
+    replies,
+    shards,
+    status,
+)
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.errors import FerError
@@ -184,7 +194,7 @@ def test_another_head_makes_other_pairs(build, monkeypatch):
     shipped = pairs.plan(build, wanted)
     assert pairs.plan(build, wanted).key == shipped.key
     other = load_asset("anny").model_copy(update={"sha256": "0" * 64})
-    monkeypatch.setattr(pairs, "load_asset", lambda name: other if name == "anny" else load_asset(name))
+    monkeypatch.setattr(rendering, "load_asset", lambda name: other if name == "anny" else load_asset(name))
     assert pairs.plan(build, wanted).key != shipped.key
 
 
