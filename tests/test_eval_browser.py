@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import scored
+from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, sync_api, violations
 
 from ferbuild.builders.evaluation.page import page as page_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: apt-get install chromium")
+pytestmark = needs_browser
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-WIDTHS = (400, 1200)
 FOUND = scored.score(samples=5, more=True)
 PANELS = ("pooled", *FOUND["sets"])
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +35,8 @@ def file(tmp_path_factory) -> Path:
 def opened(browser, file, request) -> Iterator[sync_api.Page]:
     """The page at a width; what it asked for and what it said in `asked` and `said`."""
     width, scheme = getattr(request, "param", (1200, "light"))
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    page.set_default_timeout(5000)
-    page.asked, page.said = [], []
-    page.on("request", lambda one: page.asked.append(one.url))
-    page.on("console", lambda one: page.said.append(one.text))
-    page.on("pageerror", lambda one: page.said.append(str(one)))
-    page.goto(file.as_uri())
-    yield page
-    context.close()
+    with opened_at(browser, file.as_uri(), width=width, scheme=scheme) as page:
+        yield page
 
 
 at_both = pytest.mark.parametrize("opened", [(width, "light") for width in WIDTHS], indirect=True)
@@ -80,8 +63,7 @@ def test_nothing_runs_over_the_page_or_its_card(opened):
     }).map(one => one.outerHTML.slice(0, 80))"""
     for panel in PANELS:
         opened.get_by_role("radio", name=panel, exact=True).check(force=True)
-        size = opened.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert size[0] <= size[1]
+        assert not runs_over(opened)
         assert opened.evaluate(over) == []
 
 
@@ -189,9 +171,7 @@ def test_on_paper_every_set_is_there(opened):
 
 @in_both
 def test_axe_finds_nothing(opened):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    found = axe.Axe().run(opened).response["violations"]
-    assert [(one["id"], one["impact"], one["nodes"][0]["html"][:120]) for one in found] == []
+    assert violations(opened) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -204,7 +184,7 @@ def test_a_page_of_one_set_has_no_switch_and_fits_too(browser, tmp_path, width):
     assert page.locator("input").count() == 0
     assert shown(page) == ["sfew"]
     assert page.locator(".no-picture:visible").all_inner_texts() == ["picture left out"] * 2
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert not runs_over(page)
     page.close()
 
 

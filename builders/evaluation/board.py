@@ -29,7 +29,7 @@ from ferbuild.builders.evaluation.figures import (
 from ferbuild.builders.evaluation.leaderboard import Board, rank
 from ferbuild.builders.evaluation.page import place
 from ferbuild.builders.evaluation.results import Entry
-from ferbuild.builders.evaluation.templated import environment
+from ferbuild.builders.templated import environment
 from ferbuild.manifests.schema import Published
 
 FULL = "all of FERBench"
@@ -252,4 +252,4 @@ def _steps(low: float, high: float) -> list[float]:
 
 @cache
 def _environment() -> Environment:
-    return environment(percent, span, plain, figures.interval_of, counted, place, said_of)
+    return environment(__name__, percent, span, plain, figures.interval_of, counted, place, said_of)

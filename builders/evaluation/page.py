@@ -19,8 +19,8 @@ from jinja2 import Environment
 from ferbuild.builders.evaluation import figures
 from ferbuild.builders.evaluation.columns import METRICS
 from ferbuild.builders.evaluation.figures import POOLED, RATES, Found, Line
-from ferbuild.builders.evaluation.templated import environment
 from ferbuild.builders.images import PictureError, Pixels, decode, encode
+from ferbuild.builders.templated import environment
 from ferbuild.filters.official import UNKNOWN
 from ferbuild.manifests.recipe import Picture
 
@@ -200,7 +200,7 @@ def _environment() -> Environment:
         figures.told_span,
         figures.is_share,
     )
-    made = environment(*words, *others, place, axis_end, said_of)
+    made = environment(__name__, *words, *others, place, axis_end, said_of)
     made.filters |= {"thousands": _thousands, "zip": zip}
     return made
 

@@ -24,9 +24,9 @@ from ferbuild.builders.evaluation.page import embedded
 from ferbuild.builders.evaluation.rationale import Judgements
 from ferbuild.builders.evaluation.reasoning import Reply, replies
 from ferbuild.builders.evaluation.reviews import COLUMNS, rated
-from ferbuild.builders.evaluation.templated import environment
 from ferbuild.builders.files import write_text
 from ferbuild.builders.images import PictureError
+from ferbuild.builders.templated import environment
 from ferbuild.filters.answer import FORMS
 from ferbuild.filters.grounding import Checked, Verdict, check_claims, read_claims
 from ferbuild.manifests.recipe import Picture
@@ -186,7 +186,7 @@ def _page(entries: Sequence[Mapping[str, Any]]) -> str:
 
 @cache
 def _template() -> Template:
-    return environment().get_template("review.html")
+    return environment(__name__).get_template("review.html")
 
 
 def _table(drawn: Sequence[Reply]) -> str:
