@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/columns.md from the code; `--check` fails where they differ.
+"""Writes what README.md and docs/ say of the code; `--check` fails where they differ from it.
 
 Run it from anywhere: python docs/generate.py [--check]
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pyarrow as pa
+from manual import SHARED, manual
 
 from ferbuild.builders import record, rlvr
 from ferbuild.builders.cli import COMMANDS, cli
@@ -39,8 +40,6 @@ from ferbuild.manifests.schema import Source
 from ferbuild.prompts.render import render
 
 TOP = Path(__file__).parent.parent
-SHARED = {"config", "work", "limit", "workers", "as_json", "help"}
-"""Options of every command: said once, above the table."""
 
 DATASETS = {
     "faces": ("FACES", record.FACES),
@@ -251,6 +250,7 @@ REGIONS = {
     "docs/grounding.md": {"trial": trial},
     "docs/teachers.md": {"costs": costs},
     "docs/rlvr.md": {"kinds": kinds, "confusable": confusable},
+    "docs/commands.md": {"manual": manual},
 }
 
 

@@ -13,12 +13,16 @@ import pytest
 from ferbuild.builders.cli import COMMANDS
 
 
+SHARED = ("--config", "--work", "--limit", "--workers", "--json")
+SOME = {"render": ("--workers", "--json"), "completion": ("--json",)}
+"""What commands take of SHARED that read no fer-build.yaml."""
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_the_shared_options(run, command):
     ran = run(command, "--help")
     assert ran.code == 0
-    apart = () if command == "render" else ("--config", "--work", "--limit")  # it reads no fer-build.yaml
-    for option in (*apart, "--workers", "--json"):
+    for option in SOME.get(command, SHARED):
         assert option in ran.out
 
 

@@ -17,7 +17,19 @@ def test_the_training():
         pytest.skip("the training environment is not there: `make train-env` installs it (torch and its kin, 6 GB)")
     # One thread: the tests beside this one have the other core, and a tiny model gains nothing by two.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    line = [PYTHON, "-m", "pytest", "tests/training", "-q", "-p", "no:cacheprovider", "--durations", "5"]
+    line = [
+        PYTHON,
+        "-m",
+        "pytest",
+        "tests/training",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--durations",
+        "5",
+        "--timeout",
+        "900",
+    ]
     done = subprocess.run(
         [str(word) for word in line], cwd=REPO, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ferbuild.builders.build import Build
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import F, Options, emit
 from ferbuild.builders.teacher import AskOptions
 
@@ -70,6 +71,7 @@ def asking(*names: str, faces: bool = True, about: str = TEACHER) -> Callable[[F
             *(names or ("--teacher",)),
             "teacher",
             help=about,
+            shell_complete=completing.teachers,
         )
         @click.option("--endpoint", "endpoints", multiple=True, help="Server URL instead of the entry's; repeatable.")
         @click.option(

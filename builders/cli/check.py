@@ -26,6 +26,11 @@ def check(options: Options, deep: bool) -> int:
     """Show rows found against expected, what was dropped and why, licence terms, and where to ask for the data.
 
     No picture is opened without --deep.
+
+    \b
+    fer-build check                     counts, label rules, licences
+    fer-build check --deep              opens every picture too
+    fer-build check --json | jq .       for a script
     """
     with looking(options) as build:
         found = checking.check(build, deep=deep)

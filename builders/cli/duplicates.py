@@ -23,6 +23,10 @@ def duplicates(options: Options, sheet: Path | None) -> int:
     """Tell which faces show one photograph: the largest groups, labels that disagree, and what a benchmark shows.
 
     Reads what `fer-build faces` wrote. What is kept of a group is the recipe's to say (`duplicates:`).
+
+    \b
+    fer-build duplicates                       the groups, as text
+    fer-build duplicates --sheet pairs.png     and their pictures, side by side
     """
     from ferbuild.builders import duplicate_report as report
     from ferbuild.builders.sheets import PAIRS, sheet_format

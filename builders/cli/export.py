@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ferbuild.builders import export as exporting
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, common, emit, progressing
 from ferbuild.builders.config import read_settings
 
@@ -33,7 +34,7 @@ _TARGETS = "\n".join(
     writes and the line that uses it.
     """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completing.datasets)
 @click.option("--to", "target", required=True, help=f"The tool or form to write for: {', '.join(exporting.TARGETS)}.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Destination folder.")
 @common

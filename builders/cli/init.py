@@ -18,7 +18,12 @@ from ferbuild.builders.finding import find_releases
 @click.option("--force", is_flag=True, help="Overwrite a fer-build.yaml that is there.")
 @common
 def init(options: Options, find: Path | None, force: bool) -> int:
-    """Write fer-build.yaml, with every release found under --find DIR."""
+    """Write fer-build.yaml, with every release found under --find DIR.
+
+    \b
+    fer-build init --find /data/faces            looks at and below the folder
+    fer-build init --force --find /data/faces    writes it anew
+    """
     path = options.config or Path(FILE)
     if path.exists() and not force:
         raise FerError(path, "is there already", "edit it, or overwrite it with --force")

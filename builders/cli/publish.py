@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, building, common, emit
 from ferbuild.builders.errors import FerError
 
@@ -20,7 +21,7 @@ PLACE = "ORG/NAME"
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completing.datasets)
 @click.option("--repo", metavar=PLACE, help="Upload it to this dataset repository of the Hub, in one commit.")
 @click.option(
     "--images",

@@ -13,7 +13,7 @@ from ferbuild.builders import replies as store
 from ferbuild.builders.cli.common import Options, common, emit
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.meter import money
-from ferbuild.builders.prices import dollars
+from ferbuild.builders.prices import dollars, entry_of
 from ferbuild.builders.replied import Summary
 from ferbuild.builders.replies import Sent, Usage
 from ferbuild.manifests import load
@@ -30,12 +30,16 @@ def replies(options: Options, teacher: str | None, out: Path | None) -> int:
     """Show what came of everything that teachers were asked: outcomes, tokens, cost, times and faults.
 
     Also while another process asks. Costs go by the prices in teachers.yaml today.
+
+    \b
+    fer-build replies                             outcomes, tokens, cost, times
+    fer-build replies --export replies.parquet    every reply as a row
     """
     settings = read_settings(options.config, work=options.work, limit=options.limit, required=False)
     found, sent = replied.summary(settings.store), store.sent(settings.store)
     rows = replied.export(settings.store, out) if out else None
     chosen = load.load_teacher(teacher or settings.teacher)
-    known = {one.teacher: _entry(one.teacher, chosen) for one in found}
+    known = {one.teacher: entry_of(one.teacher, chosen) for one in found}
     if options.as_json:
         teachers = [_as_json(one, known[one.teacher]) for one in found]
         exported = {"exported": {"out": str(out), "rows": rows}} if out else {}
@@ -51,13 +55,6 @@ def replies(options: Options, teacher: str | None, out: Path | None) -> int:
     if out:
         click.echo(f"{out}: {rows:,} rows, what stands and what brought nothing")
     return 0
-
-
-def _entry(name: str, chosen: TeacherEntry) -> TeacherEntry | None:
-    """Return the entry that a teacher's replies were got by, where it is known: the user's own, or a shipped one."""
-    if chosen.name == name:
-        return chosen
-    return load.load_teacher(name) if name in load.entries("teachers.yaml") else None
 
 
 def _cost(entry: TeacherEntry | None, usage: Usage) -> float | None:

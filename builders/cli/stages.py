@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,6 @@ import click
 from ferbuild.builders.cli.asking import Asked, asking
 from ferbuild.builders.cli.common import Options, building, common, finish, spreading
 from ferbuild.builders.styles import SUFFIX
-
-
-def _plain(name: str, about: str, *, spread: bool = False) -> click.Command:
-    """Return the command of a stage that has no options of its own, but for an engine where its jobs are spread."""
-
-    def command(options: Options) -> int:
-        stage = import_module(f"ferbuild.builders.{name}")
-        with building(options) as build:
-            report = stage.run(build)
-        return finish(build, report, options)
-
-    return click.command(name, help=about)(common(spreading(command) if spread else command))
 
 
 @click.command()
@@ -34,7 +21,13 @@ def _plain(name: str, about: str, *, spread: bool = False) -> click.Command:
 @common
 @spreading
 def faces(options: Options, align: str | None) -> int:
-    """Decode, cut out, check and hash the faces of every release, and tell which show the same photograph."""
+    """Decode, cut out, check and hash the faces of every release, and tell which show the same photograph.
+
+    \b
+    fer-build faces                        each source as its manifest says
+    fer-build faces --align similarity     eyes level, 224 pixels square
+    fer-build faces --engine daft --ray-address auto
+    """
     from ferbuild.builders import faces as stage
 
     with building(options) as build:
@@ -42,11 +35,21 @@ def faces(options: Options, align: str | None) -> int:
     return finish(build, report, options)
 
 
-measure = _plain(
-    "measure",
-    "Detect the training faces and measure their meshes; cot with the geometry teacher needs it.",
-    spread=True,
-)
+@click.command()
+@common
+@spreading
+def measure(options: Options) -> int:
+    """Detect the training faces and measure their meshes; cot with the geometry teacher needs it.
+
+    \b
+    fer-build measure                 every training face, into fer-data/measures
+    fer-build measure --workers 8     processes; the bytes are the same
+    """
+    from ferbuild.builders import measure as stage
+
+    with building(options) as build:
+        report = stage.run(build)
+    return finish(build, report, options)
 
 
 @click.command()
@@ -191,7 +194,12 @@ def cot(
 )
 @common
 def bench(options: Options, prompt_files: tuple[Path, ...]) -> int:
-    """Build FERBench from the benchmark splits; exit code 1 where a picture cannot be read."""
+    """Build FERBench from the benchmark splits; exit code 1 where a picture cannot be read.
+
+    \b
+    fer-build bench                            the tool's own wording
+    fer-build bench --prompts rafdb_qa.json    the published one, read from its file
+    """
     from ferbuild.builders import bench as stage
 
     with building(options) as build:

@@ -26,6 +26,10 @@ def suspects(options: Options, teacher: str | None, samples: int, out: Path | No
     """List likely label errors: faces of which several samples of a teacher agree on another label.
 
     Reads the replies that are stored, asks nobody. The annotators' votes stand beside, where the release has them.
+
+    \b
+    fer-build suspects --sheet suspects.png    a table, and the faces with both labels
+    fer-build suspects --teacher qwen72b       by what another teacher said
     """
     from ferbuild.builders import cot, faces, training_rows
     from ferbuild.builders import suspects as look

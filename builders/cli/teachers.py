@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, common, emit, looking
 from ferbuild.builders.standing import Standing, standings
 from ferbuild.manifests import load
@@ -23,13 +24,17 @@ HEAD = ("", "name", "kind", "model", "where", "$ in / out", "party", "now")
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.teachers)
 @common
 def teachers(options: Options, name: str | None) -> int:
     """List the entries of teachers.yaml and which of them answer now; with NAME, all there is to say of one.
 
     A server has 2 s to answer; it is sent nothing but the key of its own entry. Faces that are built are told with
     the pixels and the visual tokens that they are to the model NAME.
+
+    \b
+    fer-build teachers              all of them
+    fer-build teachers qwen72b      its terms, its prices, and the line that serves it
     """
     with looking(options, required=False) as build:
         known = load.entries("teachers.yaml")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, common, emit, looking
 from ferbuild.builders.publishing import verifying
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completing.datasets)
 @common
 def verify(options: Options, dataset: str) -> int:
     """Check all promises that a dataset's folder can show; exit 1 with a list where one is broken.
