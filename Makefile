@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench calibration train-env train-demo clean
+.PHONY: demo test lint docs bench calibration train-env train-demo clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -34,6 +34,14 @@ $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)-datasets3/.ready:
 	-$(PYTHON) -m venv $(VENV)-datasets3 && $(VENV)-datasets3/bin/python -m pip install --quiet 'datasets==3.6.0' pillow
 	-touch $@
+
+# The documents as a site in site/, for reading without a network: open site/index.html.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+$(VENV)/.docs: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $(VENV)/.core $@
 
 # What may be judged on a face, measured on rendered faces: a quarter of an hour on two cores.
 calibration: $(VENV)/.dev
@@ -69,4 +77,4 @@ train-demo: $(VENV)-train/.ready
 	$(VENV)-train/bin/python benchmarks/training_demo.py --out train-demo
 
 clean:
-	rm -rf $(VENV) $(VENV)-datasets3 $(VENV)-train fer-demo train-demo build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-datasets3 $(VENV)-train fer-demo train-demo site build dist *.egg-info

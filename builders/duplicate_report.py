@@ -177,7 +177,7 @@ def pairs(found: Duplicates, most: int) -> list[Mapping[str, str]]:
 def write_sheet(build: Build, found: Duplicates, path: Path, most: int) -> int:
     """Write the first pairs side by side and return how many: those whose pictures are still there."""
     asked = pairs(found, most)
-    pictures = _pictures(build, {one[name] for one in asked for name in ("id", "other")})
+    pictures = pictures_of(build, {one[name] for one in asked for name in ("id", "other")})
     told = [
         ((one["how"].removeprefix("contaminates:"), pictures[one["id"]]), ("", pictures[one["other"]]))
         for one in asked
@@ -188,7 +188,7 @@ def write_sheet(build: Build, found: Duplicates, path: Path, most: int) -> int:
     return len(told)
 
 
-def _pictures(build: Build, ids: set[str]) -> dict[str, Pixels]:
+def pictures_of(build: Build, ids: set[str]) -> dict[str, Pixels]:
     """Return the pictures of some rows by id: of kept ones from the faces, of dropped ones from their releases."""
     policy = build.settings.recipe.picture
     found = dict[str, Pixels]()

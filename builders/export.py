@@ -24,6 +24,7 @@ from ferbuild.builders.exports import (
 )
 from ferbuild.builders.exports.job import Job, Target
 from ferbuild.builders.mark import Mark, read_mark
+from ferbuild.builders.reviewing import applying
 from ferbuild.builders.stage import only_one
 from ferbuild.builders.styles import SUFFIX
 from ferbuild.manifests import load
@@ -32,7 +33,8 @@ from ferbuild.manifests.schema import Benchmark
 FORM = 1
 """Of the marks of exports."""
 STAGES = {"cot": "cot"} | {f"cot-{style}": "cot" for style in SUFFIX if style != "think"}
-STAGES |= {"rlvr": "rlvr", "ferbench": "bench"}
+STAGES |= {"rlvr": "rlvr"}
+STAGES |= {f"{name}{applying.SUFFIX}": stage for name, stage in STAGES.items()} | {"ferbench": "bench"}
 """Every dataset that can be exported, and the stage that builds it."""
 
 _RL = "it trains on answers that a program checks"
@@ -107,6 +109,8 @@ def _built(folder: Path, dataset: str) -> Mark:
     mark = read_mark(folder)
     if mark is None or not shards.is_intact(folder, mark.splits):
         command = STAGES[dataset] + (f" --style {dataset[4:]}" if dataset.startswith("cot-") else "")
+        if dataset.endswith(applying.SUFFIX):
+            command = f"apply-review {dataset.removesuffix(applying.SUFFIX)}"
         raise FerError(folder, "is damaged" if mark else "is not built", f"run `fer-build {command}` first")
     if not mark.splits:
         raise FerError(folder, "has no rows", "its README.md says why they were dropped")

@@ -10,6 +10,7 @@ the dropped ones even a text that fits every kept face would be borne out less.
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ferbuild.builders import shards
+from ferbuild.builders.columns import own_copy
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.intervals import TWO_SIDED
 from ferbuild.builders.stage import PART_ROWS
@@ -28,6 +31,10 @@ COLUMNS = (
     "teacher", "baseline", "canonical", "claims", "supported", "contradicted", "not_judged",
     "id", "supported_elsewhere", "contradicted_elsewhere", "elsewhere", "evidence", "hinted",
 )  # fmt: skip
+
+
+WHOSE = ("teacher", "evidence")
+"""Whose rationales are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,34 @@ class Grounding:
     """Rationales that are not in English, in which no claim can be read."""
 
 
+class _Claims:
+    """Counts of single claims, which are too many to be held at the same time."""
+
+    def __init__(self) -> None:
+        self.units: Counter[tuple[str, str]] = Counter()
+        """By unit and verdict."""
+        self.why: Counter[str] = Counter()
+        """Of the claims that were not judged."""
+
+    def add(self, rows: pl.DataFrame) -> None:
+        claims = rows.select("claims").explode("claims").drop_nulls().unnest("claims")
+        units = claims.select("units", "verdict").explode("units").drop_nulls().group_by("units", "verdict").len()
+        why = claims.filter(pl.col("verdict") == "not judged").group_by("why").len()
+        self.units.update({(unit, verdict): count for unit, verdict, count in units.iter_rows()})
+        self.why.update(dict(why.iter_rows()))
+
+    def by_unit(self) -> dict[str, dict[str, int]]:
+        """Return the counts of each unit by verdict, in the order of the units' numbers."""
+        found: dict[str, dict[str, int]] = {}
+        for unit, verdict in sorted(self.units, key=lambda key: (int(key[0].removeprefix("AU")), key[1])):
+            found.setdefault(unit, {})[verdict] = self.units[unit, verdict]
+        return found
+
+    def by_reason(self) -> dict[str, int]:
+        """Return the counts of each reason, the most frequent first."""
+        return dict(sorted(self.why.items(), key=lambda item: (item[1], item[0]), reverse=True))
+
+
 def report(folders: Sequence[Path]) -> list[Grounding]:
     """Return the grounding of every teacher of every cot dataset; FerError where one holds no checked claims.
 
@@ -80,46 +115,48 @@ def report(folders: Sequence[Path]) -> list[Grounding]:
     """
     found = []
     for folder in folders:
-        blind = _read(folder).filter(~pl.col("hinted"))
-        for rows in blind.partition_by("teacher", "evidence", maintain_order=True):
-            found.append(_of_teacher(folder, rows))
+        rows, claims = _read(folder)
+        for (teacher, evidence), some in rows.group_by(*WHOSE, maintain_order=True):
+            found.append(_of_teacher(folder, some, claims[str(teacher), bool(evidence)]))
     return found
 
 
-def _read(folder: Path) -> pl.DataFrame:
-    pieces = []
-    for piece in shards.slices(folder, PART_ROWS):
-        table = piece.read()
+def _read(folder: Path) -> tuple[pl.DataFrame, dict[tuple[str, bool], _Claims]]:
+    """Return the rows without a hint, less their claims, and the counts of the claims of each of WHOSE."""
+    pieces, claims = list[pl.DataFrame](), defaultdict[tuple[str, bool], _Claims](_Claims)
+    for table in shards.read_slices(shards.slices(folder, PART_ROWS)):
         if missing := [name for name in (*COLUMNS, "completion") if name not in table.schema.names]:
             raise FerError(folder, f"has no column {missing[0]!r}", "name a dataset that this version's cot built")
         if table["claims"].null_count:
             raise FerError(folder, "its claims were not checked", "set `claims: {check: true}` in the recipe")
-        pieces.append(table.select(list(COLUMNS)).append_column("english", _english(table)))
+        table = table.select([*COLUMNS, "completion"])  # no picture is read
+        blind = table.filter(pc.invert(table["hinted"])) if pc.any(table["hinted"]).as_py() else table
+        for (teacher, evidence), some in _frame(blind.select([*WHOSE, "claims"])).group_by(*WHOSE):
+            claims[str(teacher), bool(evidence)].add(some)
+        counts = blind.select([name for name in COLUMNS if name != "claims"])
+        pieces.append(_frame(own_copy(counts.append_column("english", _english(blind)), 0, blind.num_rows)))
     if not pieces:
         raise FerError(folder, "holds no rationale", "run `fer-build cot`, and see its drops")
-    return pl.DataFrame(pl.from_arrow(pa.concat_tables(pieces)))
+    return pl.concat(pieces), claims
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))
 
 
 def _english(table: pa.Table) -> pa.Array:
     return pa.array([is_english(messages[0]["content"]) for messages in table["completion"].to_pylist()])
 
 
-def _of_teacher(folder: Path, rows: pl.DataFrame) -> Grounding:
-    claims = rows.select("claims").explode("claims").drop_nulls().unnest("claims")
-    units = claims.select("units", "verdict").explode("units").drop_nulls().group_by("units", "verdict").len()
-    by_unit: dict[str, dict[str, int]] = {}
-    for unit, verdict, count in sorted(units.rows(), key=lambda row: (int(row[0].removeprefix("AU")), row[1])):
-        by_unit.setdefault(unit, {})[verdict] = count
-    why = claims.filter(pl.col("verdict") == "not judged").group_by("why").len().sort("len", "why", descending=True)
-    labels = sorted(rows["canonical"].unique().to_list())
+def _of_teacher(folder: Path, rows: pl.DataFrame, claims: _Claims) -> Grounding:
     return Grounding(
         dataset=folder,
         teacher=rows["teacher"][0] + (" with evidence" if rows["evidence"][0] else ""),
         circular=bool(rows["baseline"][0] or rows["evidence"][0]),
         total=tally(rows),
-        labels={label: tally(rows.filter(pl.col("canonical") == label)) for label in labels},
-        units=by_unit,
-        why=dict(why.rows()),
+        labels={label: tally(rows.filter(pl.col("canonical") == label)) for label in sorted(set(rows["canonical"]))},
+        units=claims.by_unit(),
+        why=claims.by_reason(),
         other_language=int((~rows["english"]).sum()),
     )
 

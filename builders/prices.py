@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ferbuild.builders.replies import Usage
+from ferbuild.manifests import load
 from ferbuild.manifests.schema import TeacherEntry
 
 MILLION = 1_000_000
@@ -18,3 +19,10 @@ def dollars(entry: TeacherEntry, usage: Usage) -> float | None:
         return None
     full = usage.read * prices.get("input", 0.0) + usage.written * prices.get("output", 0.0)
     return full * (prices.get("batch", 1.0) if entry.kind == "batch" else 1.0) / MILLION
+
+
+def entry_of(name: str, chosen: TeacherEntry) -> TeacherEntry | None:
+    """Return the entry that a teacher's replies were got by, where it is known: the user's own, or a shipped one."""
+    if chosen.name == name:
+        return chosen
+    return load.load_teacher(name) if name in load.entries("teachers.yaml") else None

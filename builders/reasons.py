@@ -106,6 +106,15 @@ COMPARED: Mapping[str, str] = {
     },
 }  # fmt: skip
 
+DISAGREE = "reviewers disagree"
+REVIEWED: Mapping[str, str] = {
+    "rejected in review": "a reviewer rejected it; the detail holds the note, where there is one",
+    "relabelled in review": "a reviewer says that it shows another label, so its text no longer fits; see the detail",
+    "its face was rejected in review": "the face that it shows, or one of them, was rejected; the detail names it",
+    "its face was relabelled in review": "the face that it shows, or one of them, got another label; see the detail",
+    DISAGREE: "`--on-disagreement drop`: reviewers decided otherwise, of the row or its face, and nobody settled it",
+}
+
 FAULTS = frozenset(
     {
         "missing picture", "empty file", "file too large", "unreadable", "truncated", "too many pixels",
@@ -120,4 +129,5 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "cot": TRACES,
     "rlvr": QUESTIONS,
     "pairs and counterfactual, either picture of a pair": COMPARED,
+    "faces, cot and rlvr after a review": REVIEWED,
 }

@@ -53,16 +53,22 @@ class Summary:
 def summary(path: Path) -> list[Summary]:
     """Return one summary for each teacher and model, by name; none where nothing was ever asked."""
     found: dict[tuple[str, str], Summary] = {}
+    paid: Counter[tuple[str, str, str]] = Counter()
+    lost: Counter[tuple[str, str, str]] = Counter()
     select = "select teacher, model, outcome, usage, latency_ms, at from replies"
     for teacher, model, outcome, usage, latency, at in replies.read(path, "replies", select):
-        one = _counted(found.setdefault((teacher, model), Summary(teacher, model)), usage, at)
+        one = _seen(found, teacher, model, at)
         one.outcomes[outcome] += 1
         one.waited_ms += latency if outcome != GAVE_UP else 0
+        paid[teacher, model, usage] += 1
     select = "select teacher, model, fault, usage, at from attempts"
     for teacher, model, fault, usage, at in replies.read(path, "attempts", select):
-        one = found.setdefault((teacher, model), Summary(teacher, model))
-        one.fruitless = _sum(one.fruitless, count_tokens(orjson.loads(usage)))
-        _counted(one, usage, at).faults[fault] += 1
+        _seen(found, teacher, model, at).faults[fault] += 1
+        lost[teacher, model, usage] += 1
+    for (teacher, model, usage), count in lost.items():
+        found[teacher, model].fruitless = _sum(found[teacher, model].fruitless, usage, count)
+    for (teacher, model, usage), count in (paid + lost).items():
+        found[teacher, model].usage = _sum(found[teacher, model].usage, usage, count)
     return [found[name] for name in sorted(found)]
 
 
@@ -108,11 +114,15 @@ def _all(path: Path) -> Iterator[dict[str, Any]]:
             yield row | tokens._asdict() | {"stands": bool(row["stands"])}
 
 
-def _counted(one: Summary, usage: str, at: str) -> Summary:
-    one.usage = _sum(one.usage, count_tokens(orjson.loads(usage)))
+def _seen(found: dict[tuple[str, str], Summary], teacher: str, model: str, at: str) -> Summary:
+    """Return the summary of a teacher's model, which was heard of at this time."""
+    if (one := found.get((teacher, model))) is None:
+        one = found[teacher, model] = Summary(teacher, model)
     one.first, one.last = min(one.first or at, at), max(one.last, at)
     return one
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(one.read + other.read, one.written + other.written)
+def _sum(known: Usage, usage: str, count: int) -> Usage:
+    """Add what a server reported `count` times: many requests cost the same, and are read once."""
+    more = count_tokens(orjson.loads(usage))
+    return Usage(known.read + count * more.read, known.written + count * more.written)

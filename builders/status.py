@@ -13,7 +13,8 @@ from ferbuild.builders import bench, cot, counterfactual, faces, measure, rlvr, 
 from ferbuild.builders.build import Build
 from ferbuild.builders.evaluation import fairness, run
 from ferbuild.builders.evaluation.variants import PLAIN
-from ferbuild.builders.mark import Report, read_mark
+from ferbuild.builders.mark import Mark, Report, read_mark
+from ferbuild.builders.reviewing import applying
 from ferbuild.builders.stage import Plan
 from ferbuild.builders.styles import SUFFIX
 
@@ -24,8 +25,10 @@ BESIDE: Mapping[str, ModuleType] = {
     "counterfactual": counterfactual,
     "fairness": fairness,
     **{f"{cot.FOLDER}-{style}": cot for style in SUFFIX if style != "think"},
+    **{f"{name}{applying.SUFFIX}": applying for name in applying.DATASETS},
 }
-"""Folder to its module, of what is told of only where it is there: asked of renders, or further arms of cot."""
+"""Folder to its module, of what is told of only where it is there: asked of renders, further arms of cot, or what a
+review left of a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,29 @@ def state_of(build: Build, name: str, module: ModuleType, folder: Path) -> State
     mark = read_mark(folder)
     if mark is None:
         return State(name, "missing", None)
+    state = on_disk(folder, mark)
+    if state == "built":
+        known = mark.flags.keys() <= _taken(module.plan)
+        current = known and module.plan(build, **mark.flags).key == mark.key
+        state = "built" if current else "stale"
+    return State(name, state, mark.report(folder), mark.flags)
+
+
+def on_disk(folder: Path, mark: Mark) -> str:
+    """Return the state of a dataset as far as its folder tells: incomplete, damaged, or built, which may be stale."""
     if not mark.complete:
-        return State(name, "incomplete", mark.report(folder), mark.flags)
-    if not shards.is_intact(folder, mark.splits):
-        return State(name, "damaged", mark.report(folder), mark.flags)
-    known = mark.flags.keys() <= _taken(module.plan)
-    current = known and module.plan(build, **mark.flags).key == mark.key
-    return State(name, "built" if current else "stale", mark.report(folder), mark.flags)
+        return "incomplete"
+    return "built" if shards.is_intact(folder, mark.splits) else "damaged"
+
+
+def command(stage: str, flags: Mapping[str, str]) -> str:
+    """Return the command line that builds a dataset as it was built; published prompts are known by a digest alone."""
+    words = ["fer-build", stage]
+    for name, value in flags.items():
+        if value:
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value == "yes" else ["FILE" if name == "prompts" else value]
+    return " ".join(words)
 
 
 def _taken(plan: Callable[..., Plan]) -> set[str]:

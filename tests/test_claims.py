@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferbuild.builders.errors import FerError
+from ferbuild.filters import claims
 from ferbuild.filters.claims import checked, is_english, read_claims, read_with, shipped
 from ferbuild.filters.phrases import LETTERS
 from ferbuild.manifests.lexicon import Grammar, Lexicon, inflect, load_lexicon, phrasings
@@ -404,3 +405,10 @@ def test_the_words_of_the_tool_itself_are_read_as_the_unit(name):
         other = "the chin is raised" if name != "AU17" else "the brows are lowered"
         (_, claim, _) = read_claims(f"{other}, {unit.shown} on the person's {side} side only and the lips are parted.")
         assert (claim.units, claim.side) == ((name,), side)
+
+
+@given(st.text(st.sampled_from("aAuU sS'’é.1-") | st.characters(max_codepoint=0x2FF), max_size=80))
+def test_words_are_the_same_by_translation_and_by_the_expression(text) -> None:
+    """English is told by them; ASCII goes the fast way."""
+    folded = text.casefold()
+    assert claims._words(folded) == [word.replace("’", "'") for word in claims._WORD.findall(folded)]

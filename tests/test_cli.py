@@ -12,7 +12,6 @@ import pytest
 
 from ferbuild.builders.cli import COMMANDS
 
-
 SHARED = ("--config", "--work", "--limit", "--workers", "--json")
 SOME = {"render": ("--workers", "--json"), "completion": ("--json",)}
 """What commands take of SHARED that read no fer-build.yaml."""

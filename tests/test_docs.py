@@ -12,7 +12,7 @@ from conftest import REPO
 from ferbuild.builders.cli import COMMANDS, cli
 from ferbuild.builders.reasons import STAGES
 
-DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
+DOCUMENTS = sorted([REPO / "README.md", *(REPO / "docs").rglob("*.md")])
 
 
 def test_the_tables_are_what_the_code_says():
@@ -20,7 +20,7 @@ def test_the_tables_are_what_the_code_says():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))
 def test_every_command_in_the_documents_exists(path):
     for line in re.findall(r"^(?:\$ )?fer-build (.+)$", path.read_text(), re.MULTILINE):
         words = line.partition("#")[0].split()
@@ -30,7 +30,7 @@ def test_every_command_in_the_documents_exists(path):
             assert {word for word in words if word.startswith("--")} <= known, line
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))
 def test_links_lead_to_files(path):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target

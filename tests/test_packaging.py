@@ -123,7 +123,7 @@ def test_the_wheel_holds_code_yaml_and_templates_and_nothing_else(wheel):
         f"ferbuild/{path.relative_to(REPO).as_posix()}"
         for room in ("builders", "manifests", "prompts", "training")
         for path in (REPO / room).rglob("*")
-        if path.suffix in (".yaml", ".j2", ".json", ".txt")
+        if path.suffix in (".yaml", ".j2", ".json", ".txt", ".html", ".js", ".css", ".svg")
     }
     code = {name.replace(".", "/") + ".py" for name in modules()}
     assert names == code | data

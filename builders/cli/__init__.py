@@ -48,7 +48,12 @@ COMMANDS = {
     "publish": Entry("publish", "Build the edition that may leave the machine; upload it."),
     "verify": Entry("verify", "Check what a dataset folder promises, your own or a downloaded one."),
     "rehydrate": Entry("rehydrate", "Fill an edition's pictures in from your own releases."),
+    "review": Entry("review", "Look at rows in the browser: accept, reject, relabel, note."),
+    "apply-review": Entry("apply_review", "Make the dataset that a review leaves, with its own drops.", "apply_review"),
+    "report": Entry("report", "Show what became of every row, on one page."),
     "status": Entry("status", "Tell what is built, stale, incomplete or missing."),
+    "doctor": Entry("doctor", "Tell what this machine lacks, for which command, and what to install."),
+    "completion": Entry("completion", "Print the script that completes commands in your shell."),
 }
 """Every command, its module below this package, and its line in the help and the README."""
 
@@ -93,7 +98,7 @@ def main(args: list[str] | None = None) -> None:
     words = (sys.argv[1:] if args is None else args) or ["--help"]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(cli.main(words, prog_name="fer-build", standalone_mode=False) or 0)
+        sys.exit(cli.main(words, prog_name="fer-build", standalone_mode=False, color=_coloured()) or 0)
     except FerError as err:
         _fail(words, err.where, err.problem, err.hint)
     except click.UsageError as err:
@@ -115,6 +120,11 @@ def main(args: list[str] | None = None) -> None:
         _fail(words, "fer-build", f"{type(err).__name__}: {err}"[:500], hint)
 
 
+def _coloured() -> bool | None:
+    """Return False where the user wants no colours (https://no-color.org); None: only on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def _interrupt(number: int, frame: object) -> None:
     """Take SIGTERM for Ctrl-C, whoever handles that now: finished work is kept and no worker is left behind."""
     signal.raise_signal(signal.SIGINT)
@@ -130,7 +140,7 @@ def _import_hint(err: ImportError) -> str:
 def _fail(words: list[str], where: str, problem: str, hint: str, *, code: int = 2) -> None:
     if "--json" in words:
         click.echo(json.dumps({"error": {"where": where, "problem": problem, "hint": hint}}))
-    click.echo(click.style(f"{where}: ", bold=True, fg="red") + problem, err=True)
+    click.echo(click.style(f"{where}: ", bold=True, fg="red") + problem, err=True, color=_coloured())
     if hint:
         click.echo(f"  {hint}", err=True)
     sys.exit(code)

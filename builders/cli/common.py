@@ -35,7 +35,7 @@ from ferbuild.builders.config import read_settings
 from ferbuild.builders.engines import Name
 from ferbuild.builders.lean import spare_pandas
 from ferbuild.builders.mark import Report, Rows
-from ferbuild.builders.reasons import FAULTS
+from ferbuild.builders.reasons import DISAGREE, FAULTS
 from ferbuild.builders.stage import only_one
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -267,12 +267,17 @@ def show(report: Report) -> None:
     for reason, rows in sorted(report.dropped.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"         {rows:>7,}  {reason}")
     for finding, rows in report.findings.items():
-        why = "it has no measures" if report.stage == "measure" else "a benchmark is never thinned"
-        click.echo(f"         {rows:>7,}  {finding}, kept: {why}")
+        click.echo(f"         {rows:>7,}  {finding}, kept: {_why_kept(report.stage, finding)}")
     if rates := report.tables.get("keep rate"):
         click.echo(f"         kept of each label: {_kept(rates)}")
     if not report.complete:
         click.echo("         some rows were not answered: run again to ask for them")
+
+
+def _why_kept(stage: str, finding: str) -> str:
+    if stage == "measure":
+        return "it has no measures"
+    return "nobody settled it" if finding == DISAGREE else "a benchmark is never thinned"
 
 
 def _kept(rates: Rows) -> str:

@@ -19,6 +19,7 @@ from ferbuild.builders.evaluation.baselines import NAMES as BASELINES
 from ferbuild.builders.evaluation.evaluate import Evaluated, Wanted
 from ferbuild.builders.files import write_text
 from ferbuild.builders.mark import Report
+from ferbuild.builders.reporting import write
 from ferbuild.builders.sheets import write_sheet
 from ferbuild.builders.stage import PART_ROWS, only_one
 from ferbuild.builders.teacher import AskOptions
@@ -38,6 +39,10 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
     """Write small releases in their real layouts, and build every dataset from them.
 
     The faces are rendered, two portraits apart; the reasoning is a baseline's: for trying, not training.
+
+    \b
+    fer-build demo                        into fer-demo
+    fer-build demo --sheet faces.png      and a picture of all faces with their labels
     """
     config = options.config or out / FILE
     with only_one(out), progressing() as shown:
@@ -53,6 +58,7 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
         with only_one(settings.work):
             code = _run_all(build)
             scored = {name: _scored(build, name) for name in BASELINES}
+            page = write.write(build).page
     if sheet is not None:
         _write_sheet(_report(build, "faces").out, sheet)
     reasoned = _report(build, "cot")
@@ -65,10 +71,11 @@ def demo(options: Options, out: Path, sheet: Path | None) -> int:
             "grounding": claims,
             "truth": known._asdict(),
             "eval": {name: one.as_json for name, one in scored.items()},
+            "report": str(page),
         }
         emit({"stage": "demo", "out": str(out), "check": checked, "stages": stages} | told)
     else:
-        _show(build, found, known, scored)
+        _show(build, found, known, scored, page)
     return code
 
 
@@ -108,7 +115,13 @@ def _write_sheet(folder: Path, sheet: Path) -> None:
     write_sheet(pictures, sheet)
 
 
-def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth, scored: Mapping[str, Evaluated]) -> None:
+def _show(
+    build: Build,
+    found: Sequence[lift.Grounding],
+    known: truth.Truth,
+    scored: Mapping[str, Evaluated],
+    page: Path,
+) -> None:
     click.echo("the way of a face: every row that went in was kept, or dropped for a reason\n")
     datasets = [one for one in build.ran if one.stage in DATASETS]
     for report in datasets:
@@ -123,6 +136,7 @@ def _show(build: Build, found: Sequence[lift.Grounding], known: truth.Truth, sco
     click.echo("baselines on the benchmark's pictures, accuracy with its 95 % interval:\n")
     for name, score in scored.items():
         click.echo(_score_line(name, score))
+    click.echo(f"\nall of it on one page, with what was dropped and why: {page}")
     click.echo("\nthe datasets, each for datasets.load_dataset(FOLDER) and datasets.load_from_disk(FOLDER):")
     for report in datasets:
         splits = ", ".join(f"{split} {rows}" for split, rows in report.splits.items())

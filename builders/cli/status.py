@@ -11,7 +11,12 @@ from ferbuild.builders.cli.common import Options, common, emit, looking
 @click.command()
 @common
 def status(options: Options) -> int:
-    """Tell of every dataset whether it is built, stale, incomplete or missing."""
+    """Tell of every dataset whether it is built, stale, incomplete or missing.
+
+    \b
+    fer-build status                  what a command would have to do
+    fer-build status --json           counts and drops too
+    """
     with looking(options) as build:
         found = states.status(build)
     if options.as_json:

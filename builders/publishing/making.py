@@ -24,19 +24,21 @@ from ferbuild.builders.publishing import card, census, croissant, figures, gate,
 from ferbuild.builders.publishing.census import Census
 from ferbuild.builders.publishing.edition import FILE, FOLDER, Counts, Edition, Shard, Teacher, schema_sha256
 from ferbuild.builders.publishing.gate import Asked
+from ferbuild.builders.reviewing import applying
 from ferbuild.builders.styles import SUFFIX
 from ferbuild.prompts.render import SUFFIX as TEMPLATE
 from ferbuild.prompts.render import TEMPLATES, template_version, templates
 
 log = logging.getLogger(__name__)
 
-DATASETS: Mapping[str, ModuleType] = {
+DATASETS: dict[str, ModuleType] = {
     cot.FOLDER: cot,
     **{f"{cot.FOLDER}-{style}": cot for style in SUFFIX if style != "think"},
     rlvr.FOLDER: rlvr,
     bench.FOLDER: bench,
 }
-"""What may be published, by its folder, with the module whose stage makes it."""
+DATASETS |= {f"{name}{applying.SUFFIX}": module for name, module in DATASETS.items() if module is not bench}
+"""What may be published, by its folder, with the module whose stage makes it, or made what a review left of it."""
 COMMANDS: Mapping[ModuleType, str] = {cot: "cot", rlvr: "rlvr", bench: "bench"}
 MOST_FILES = 250
 """Above so many the Hub's own client makes several commits of an upload."""
@@ -86,8 +88,11 @@ def _current(build: Build, dataset: str) -> Mark:
     """Return the mark of a dataset that is built, whole and current; FerError, naming the command, where it is not."""
     if dataset not in DATASETS:
         raise FerError(dataset, "cannot be published", did_you_mean(dataset, DATASETS))
+    base = _reviewed(dataset)
+    if base:
+        _current(build, base)
     module, folder = DATASETS[dataset], build.settings.work / dataset
-    found = status.state_of(build, dataset, module, folder)
+    found = status.state_of(build, dataset, applying if base else module, folder)
     mark = read_mark(folder)
     if found.state == "built" and mark is not None and mark.splits:
         return mark
@@ -100,17 +105,13 @@ def _current(build: Build, dataset: str) -> Mark:
         "damaged": "is damaged: a shard is missing or cut",
         "built": "has no rows",
     }
-    raise FerError(folder, problems[found.state], f"run `{_command(module, flags)}` first")
+    command = f"fer-build apply-review {base}" if base else status.command(COMMANDS[module], flags)
+    raise FerError(folder, problems[found.state], f"run `{command}` first")
 
 
-def _command(module: ModuleType, flags: Mapping[str, str]) -> str:
-    """Return the command line that builds a dataset as it was built; published prompts are known by a digest alone."""
-    words = ["fer-build", COMMANDS[module]]
-    for name, value in flags.items():
-        if value:
-            words.append(f"--{name.replace('_', '-')}")
-            words += [] if value == "yes" else ["FILE" if name == "prompts" else value]
-    return " ".join(words)
+def _reviewed(dataset: str) -> str:
+    """Return the dataset that a reviewed one was made of; empty where it is none."""
+    return dataset.removesuffix(applying.SUFFIX) if dataset.endswith(applying.SUFFIX) else ""
 
 
 def _lay_out(
@@ -155,7 +156,7 @@ def _made(build: Build, dataset: str, mark: Mark, found: Census) -> dict[str, An
         "findings": mark.findings,
         "tables": mark.tables,
         "upstream": _upstream(build, dataset),
-        "teacher": _teacher(build, mark) if DATASETS[dataset] is cot else None,
+        "teacher": _teacher(build, dataset, mark) if DATASETS[dataset] is cot else None,
         "prompts": {name: _template(name) or asked for name, asked in sorted(found.prompts.items())},
         "picture": faces.picture_of(build, None),
         "recipe": recipe.name,
@@ -167,7 +168,8 @@ def _made(build: Build, dataset: str, mark: Mark, found: Census) -> dict[str, An
 
 def _upstream(build: Build, dataset: str) -> dict[str, Counts]:
     """Return what the stages before did with their rows; the benchmark is made of the releases themselves."""
-    before = () if DATASETS[dataset] is bench else (faces.FOLDER,)
+    base = _reviewed(dataset)
+    before = () if DATASETS[dataset] is bench else (faces.FOLDER, base) if base else (faces.FOLDER,)
     marks = {name: read_mark(build.settings.work / name) for name in before}
     return {
         name: Counts.model_validate({"in": one.rows_in, "kept": one.kept, "dropped": one.dropped})
@@ -176,8 +178,10 @@ def _upstream(build: Build, dataset: str) -> dict[str, Counts]:
     }
 
 
-def _teacher(build: Build, mark: Mark) -> Teacher:
-    entry = cot.entry_of(build, mark.flags.get("teacher"))
+def _teacher(build: Build, dataset: str, mark: Mark) -> Teacher:
+    base = _reviewed(dataset)
+    made = read_mark(build.settings.work / base) if base else mark
+    entry = cot.entry_of(build, made.flags.get("teacher") if made else None)
     return Teacher(
         name=entry.name, model=entry.model, baseline=entry.baseline, sampling=entry.sampling, terms=entry.terms
     )
