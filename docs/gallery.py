@@ -41,8 +41,8 @@ def main(words: Sequence[str]) -> None:
         store(home / "duplicates.png", "duplicates.jpg")
         contamination(home)
         counterfactual(home)
-        for name in ("geometry", "probe"):
-            screenshot(home / "fer-data" / "eval" / name / "report" / "index.html", f"score-{name}.png", 1200, 1500)
+        page = home / "fer-data" / "eval" / "geometry" / "report" / "index.html"
+        screenshot(page, "score-geometry.png", 1200, 1500)
         fer_build("leaderboard", "fer-data/eval", "--pairs", "--html", "leaderboard.html", cwd=home)
         screenshot(home / "leaderboard.html", "leaderboard.png", 1200, 900)
     if "--training" in words:

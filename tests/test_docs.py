@@ -26,7 +26,9 @@ def test_every_command_in_the_documents_exists(path):
         words = line.partition("#")[0].split()
         assert words[0] in COMMANDS or words[0].startswith("--"), line
         if words[0] in COMMANDS:
-            known = {opt for param in cli.get_command(None, words[0]).params for opt in param.opts}
+            known = {
+                opt for param in cli.get_command(None, words[0]).params for opt in [*param.opts, *param.secondary_opts]
+            }
             assert {word for word in words if word.startswith("--")} <= known, line
 
 

@@ -310,6 +310,14 @@ def test_damaged_drops_are_named_and_the_rest_is_told(copy) -> None:
     assert "things to mend" in (copy / "fer-data/report/index.html").read_text()
 
 
+def test_drops_that_are_gone_are_named(copy) -> None:
+    shutil.rmtree(copy / "fer-data" / "faces" / "drops")
+    ran = fer_build("report", "--json", cwd=copy)
+    told = {one["where"]: one["problem"] for one in ran.json["problems"]}
+    assert ran.code == 1 and told["duplicates"] == "drops: is missing, and with it what was dropped"
+    assert "the 0 that lie there" in told["faces"]
+
+
 def test_a_damaged_shard_is_named(copy) -> None:
     path = next((copy / "fer-data" / "rlvr" / "train").glob("*.arrow"))
     path.write_bytes(path.read_bytes()[:-20_000])

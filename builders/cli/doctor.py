@@ -10,7 +10,7 @@ import click
 from ferbuild.builders import doctor as looked
 from ferbuild.builders.cli.common import Options, common, emit
 from ferbuild.builders.config import read_settings
-from ferbuild.builders.doctor import Finding
+from ferbuild.builders.doctor import Finding, State
 
 MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "fault": ("!!", "red")}
 """State to what stands before its line, and the colour of that."""
@@ -36,7 +36,7 @@ def doctor(options: Options, every: bool) -> int:
         options.config, work=options.work, limit=options.limit, workers=options.workers, required=False
     )
     found = list(looked.findings(settings, options.config))
-    counts = Counter(one.state for one in found)
+    counts: Counter[State] = Counter(one.state for one in found)
     if options.as_json:
         emit({"stage": "doctor", "faults": counts["fault"], "findings": [one._asdict() for one in found]})
     else:
@@ -60,7 +60,7 @@ def _show(area: str, found: list[Finding]) -> None:
             click.echo(f"      {'':<{width}}  {click.style(one.hint, dim=True)}")
 
 
-def _verdict(counts: Counter[str]) -> str:
+def _verdict(counts: Counter[State]) -> str:
     if counts["fault"]:
         return f"{counts['fault']} to mend (!!): commands will stop there. What is marked -- is optional."
     return "nothing stands in the way. What is marked -- is optional."

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from ferbuild.builders import duplicate_report, faces
+from ferbuild.builders import duplicate_report, faces, shards
 from ferbuild.builders.build import Build
 from ferbuild.builders.duplicate_report import Duplicates
+from ferbuild.builders.errors import FerError
 from ferbuild.builders.reporting.rows import look_up, rank, short
 
 GROUPS = 8
@@ -23,6 +24,9 @@ FACE = ("id", "source", "split", "rel_path", "label")
 
 def of(build: Build) -> dict[str, Any]:
     """Return what the faces stage found; FerError where it built nothing that can be read."""
+    folder = build.settings.work / faces.FOLDER
+    if next(shards.read_drops(folder), None) is None:
+        raise FerError(folder / "drops", "is missing, and with it what was dropped", "run `fer-build faces` again")
     found = duplicate_report.read(build)
     groups = found.groups
     disagreeing = groups.filter(pl.col("labels") > 1)

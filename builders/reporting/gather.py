@@ -28,6 +28,7 @@ from ferbuild.builders.reporting import (
 )
 from ferbuild.builders.reporting.rows import short, sources
 from ferbuild.builders.reporting.ways import Seen
+from ferbuild.builders.reviewing import figures
 
 DATASETS = ("faces", "cot", "rlvr", "bench")
 """Stages whose rows have a label and a picture; what is called `<one>-<kind>` is told of like it."""
@@ -57,6 +58,7 @@ def gather(build: Build, out: Path) -> Found:
         "duplicates": _one(ways.of(seen, faces.FOLDER), lambda: copies.of(build)),
         "rationales": _each(cots, lambda one, mark: texts.of(one.folder, mark)),
         "replies": _replies(build, seen),
+        "reviews": _reviews(build),
         "scores": _scores(build, out),
         "versions": _read("versions", lambda: versions.of(build.settings, seen)),
     }
@@ -72,7 +74,7 @@ def problems(found: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
     several = ("balance", "drops", "agreement", "rationales")
     parts = [(f"{part} of {name}", one) for part in several for name, one in found[part].items()]
-    parts += [(part, found[part]) for part in ("duplicates", "replies", "scores", "versions")]
+    parts += [(part, found[part]) for part in ("duplicates", "replies", "reviews", "scores", "versions")]
     return faults + [
         {"where": where, "problem": one["absent"]["why"], "command": one["absent"]["command"]}
         for where, one in parts
@@ -117,6 +119,11 @@ def _replies(build: Build, seen: Sequence[Seen]) -> Found:
         return _read("replies", lambda: asked.of(build.settings))
     why = "no teacher was ever asked: nothing was paid for"
     return absent(why, "fer-build cot --teacher qwen72b --estimate tells what asking would take")
+
+
+def _reviews(build: Build) -> Found:
+    found = _read("reviews", lambda: {one.dataset: one.as_json() for one in figures.summaries(build.settings.work)})
+    return found or absent("nobody has reviewed any rows", "fer-build review cot --sample 200")
 
 
 def _scores(build: Build, out: Path) -> Found:

@@ -29,6 +29,7 @@ CONTENTS = {
     "copies": "Duplicates and contamination",
     "rationales": "Rationales",
     "replies": "Cost and throughput",
+    "reviews": "Reviews",
     "scores": "Scores",
     "versions": "Versions and hashes",
 }
@@ -94,7 +95,7 @@ def _environment() -> Environment:
     titles = (
         words.stage_said, words.steps, words.lost, words.balanced, words.dropping, words.agreeing, words.confused,
         words.long, words.lengths_said, words.grounded, words.copied, words.doubted, words.paid, words.busiest,
-        words.spanned, words.over_time_said, words.best, words.listed,
+        words.spanned, words.over_time_said, words.best, words.listed, words.reviewed, words.sampled,
     )  # fmt: skip
     made = environment(__name__, *numbers, *titles, place, thousands, sentence, coded, divided, in_label_order, seconds)
     made.filters["zip"] = zip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ferbuild.builders.evaluation.figures import counted, percent, signed
+from ferbuild.builders.evaluation.figures import counted, percent, signed, span
 from ferbuild.builders.record import CANONICAL
 
 Found = Mapping[str, Any]
@@ -177,6 +177,24 @@ def best(one: Found) -> str:
     return (
         f"{first['model']} has the highest accuracy: {percent(first['accuracy'])} % of {counted(first['rows'], 'row')}"
     )
+
+
+def reviewed(one: Found) -> str:
+    """Return what reviewers came to, and what their sample says of all rows."""
+    results = one["results"]
+    said = f"{counted(one['rows'], 'row')} reviewed, {results.get('reject', 0):,} rejected"
+    overall = one["estimate"]["overall"] if one["estimate"] else None
+    if overall and overall["share"] is not None:
+        ends = span((overall["low"], overall["high"]))
+        said += f"; {percent(overall['share'])} % acceptable ({ends})"
+    return said + (f"; {left:,} in dispute" if (left := results.get("disagree", 0)) else "")
+
+
+def sampled(one: Found) -> list[Found]:
+    """Return the shares that a sample gives, the overall one first; classes of which nothing is decided have none."""
+    found = [{"name": "all", **one["estimate"]["overall"]}]
+    found += [{"name": name, **row} for name, row in one["estimate"]["classes"].items()]
+    return [row for row in found if row["decided"]]
 
 
 def share(part: int, whole: int) -> str:
