@@ -43,6 +43,8 @@ LEFT_OUT: dict[str, str] = {
     "fer-build eval --endpoint URL --model-id ID": SERVED,
     "fer-build eval --responses results.json --out mine": "the tutorial scores a file of results: parsed",
     "fer-build fairness --model qwen7b": SERVED,
+    "fer-build review cot --sample 200": "tests/test_review_browser.py has a browser decide: parsed",
+    "fer-build apply-review cot": "tests/test_apply_review.py decides first: parsed",
     "fer-build publish cot --repo me/my-cot": "a hub on this machine: run",
     "fer-build rehydrate me/my-cot": "a hub on this machine: run",
     "fer-build verify fer-data/edition/cot": "the edition that was published there: run",
