@@ -9,6 +9,7 @@ made below docs/gallery/, small enough to be read on a page. Screenshots are tak
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from ferbuild.builders import shards
+from ferbuild.builders.mark import read_mark
+from ferbuild.builders.reviewing import log, sample
+
 TOP = Path(__file__).resolve().parent.parent
 OUT = TOP / "docs" / "gallery"
 MOST = 150_000
@@ -25,6 +30,8 @@ MOST = 150_000
 WIDEST = 1400
 """Pixels."""
 BROWSER = ("chromium", "chromium-browser", "google-chrome")
+SAMPLE = 40
+"""Rationales that are reviewed."""
 PAIRS = ("counterfactual", "--model", "geometry", "--count", "16", "--unit", "AU12", "--size", "224", "--yes")
 
 
@@ -42,9 +49,12 @@ def main(words: Sequence[str]) -> None:
         contamination(home)
         counterfactual(home)
         page = home / "fer-data" / "eval" / "geometry" / "report" / "index.html"
-        screenshot(page, "score-geometry.png", 1200, 1500)
+        screenshot(page.as_uri(), "score-geometry.png", 1200, 1500)
+        review(home)
+        fer_build("report", cwd=home)
+        screenshot((home / "fer-data" / "report" / "index.html").as_uri(), "report.png", 1000, 720)
         fer_build("leaderboard", "fer-data/eval", "--pairs", "--html", "leaderboard.html", cwd=home)
-        screenshot(home / "leaderboard.html", "leaderboard.png", 1200, 900)
+        screenshot((home / "leaderboard.html").as_uri(), "leaderboard.png", 1200, 900)
     if "--training" in words:
         curves()
 
@@ -79,6 +89,38 @@ def counterfactual(home: Path) -> None:
     store(home / "pairs.png", "counterfactual.jpg")
 
 
+def review(home: Path) -> None:
+    """Have two made-up people decide most of a sample, and show the page that a third would go on with."""
+    work = home / "fer-data"
+    mark = read_mark(work / "cot")
+    assert mark is not None
+    rows = [row for piece in shards.slices(work / "cot", 1000) for row in piece.read().select(["id"]).to_pylist()]
+    ids = [row["id"] for row in rows]
+    for at, place in enumerate(sample.draw(ids, SAMPLE, seed=0)[: SAMPLE - 4]):
+        for who in ("ada", "ben"):
+            bad = at % 7 == 0 or (who == "ben" and at % 11 == 5)
+            log.append(
+                log.path_of(work, "cot"),
+                log.Entry(
+                    at=log.now(), reviewer=who, dataset="cot", key=mark.key, id=ids[place], faces=(ids[place],),
+                    decision="reject" if bad else "accept",
+                ),
+            )  # fmt: skip
+    command = [
+        Path(sys.executable).with_name("fer-build"),
+        "review",
+        "cot",
+        "--sample",
+        str(SAMPLE),
+        "--no-open",
+        "--json",
+    ]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        screenshot(json.loads(server.stdout.readline())["url"], "review.png", 1200, 900)
+        server.terminate()
+
+
 def curves() -> None:
     """Train the tiny model and its controls, and keep the curves."""
     with tempfile.TemporaryDirectory() as spare:
@@ -97,16 +139,17 @@ def fer_build(*words: str, cwd: Path) -> None:
         sys.exit(f"fer-build {' '.join(words)} ended with {code}")
 
 
-def screenshot(page: Path, name: str, width: int, height: int) -> None:
+def screenshot(url: str, name: str, width: int, height: int) -> None:
     """Store what a page looks like in a window of this many pixels."""
     browser = next((found for one in BROWSER if (found := shutil.which(one))), None)
     if browser is None:
         sys.exit(f"{name} needs a browser: apt-get install chromium")
-    shot = page.parent / "shot.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},{height}"]
-    command = [browser, *flags, f"--screenshot={shot}", page.as_uri()]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    store(shot, name)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000"]
+    with tempfile.TemporaryDirectory() as spare:
+        shot = Path(spare) / "shot.png"
+        command = [browser, *flags, f"--window-size={width},{height}", f"--screenshot={shot}", url]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        store(shot, name)
 
 
 def store(made: Path, name: str) -> None:
