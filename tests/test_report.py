@@ -23,7 +23,7 @@ from ferbuild.builders.evaluation.page import place
 from ferbuild.builders.mark import read_mark
 from ferbuild.builders.record import CANONICAL, DROPS
 from ferbuild.builders.replies import Attempt, Record, Reply, asking
-from ferbuild.builders.reporting import asked, dropped, gather, pictures, texts, words
+from ferbuild.builders.reporting import asked, doubts, dropped, gather, pictures, texts, words
 from ferbuild.builders.reporting.page import CONTENTS, coded, page
 from ferbuild.builders.reporting.write import write
 
@@ -489,6 +489,16 @@ def test_suspects_are_the_faces_on_which_samples_agree_otherwise(stored) -> None
     assert ran.json["rationales"]["cot"]["not_grounded"].startswith("its claims were not checked")
     text = (stored.work / "report" / "index.html").read_text()
     assert "labels are called into question" in text and "annotators: " in text
+
+
+def test_of_too_many_faces_a_command_tells(stored, monkeypatch) -> None:  # noqa: F811
+    stored.fill(two_of_three, samples=3)
+    assert stored.cot("--samples", 3).code == 0
+    monkeypatch.setattr(doubts, "MOST", 1)
+    build = Build(read_settings(stored.home / "fer-build.yaml"))
+    one = doubts.of(build, read_mark(stored.work / "cot"))
+    assert (one["suspects"], one["command"]) == (None, "fer-build suspects --out suspects.csv")
+    assert "faces are too many" in one["why"]
 
 
 # ---- words and bars

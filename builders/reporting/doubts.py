@@ -18,8 +18,11 @@ from ferbuild.builders.mark import Mark
 from ferbuild.builders.reporting.rows import short
 from ferbuild.builders.suspects import Suspect
 
+COMMAND = "fer-build suspects --out suspects.csv"
 SHOWN = 24
 """Suspects that the report names."""
+MOST = 50_000
+"""Faces whose pictures are read, at most: of more a command of its own tells, which may take its time."""
 TEXTS = ("id", "source", "rel_path", "label", "teacher")
 
 
@@ -37,12 +40,14 @@ def of(build: Build, mark: Mark) -> dict[str, Any]:
             return _none(f"every face has {arm.samples} reply, and it takes {least} to tell", command)
         plain = replace(arm, quota=None, hints=False)
         jobs = training_rows.jobs(build.settings.work / faces.FOLDER, build.benchmarks)
+        if (count := sum(job.rows for job in jobs)) > MOST:
+            return _none(f"{count:,} faces are too many to look through for a page", COMMAND)
         found = suspects.find(jobs, cot.asking_of(build, entry, plain))
     except FerError as err:
         return _none(f"{err.problem}", err.hint)
     return {
         "why": "",
-        "command": "fer-build suspects --out suspects.csv",
+        "command": COMMAND,
         "suspects": len(found.suspects),
         "looked_at": found.looked_at,
         "too_few": found.too_few,
