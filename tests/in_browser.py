@@ -57,3 +57,16 @@ def runs_over(page: sync_api.Page) -> bool:
     """Tell whether the page is wider than its window."""
     wide: bool = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     return wide
+
+
+def spilling(page: sync_api.Page, cards: str) -> list[str]:
+    """Return what runs over the card it stands in, by selectors with commas between; what scrolls by itself may."""
+    found: list[str] = page.evaluate(
+        """cards => [...document.querySelectorAll(cards.split(',').map(one => one + ' *').join())].filter(one => {
+            if (one.closest('.scroll, .unseen') || one.closest('svg') !== null && one.tagName !== 'svg') return false;
+            const card = one.closest(cards).getBoundingClientRect(), at = one.getBoundingClientRect();
+            return at.width > 0 && at.right > card.right + 0.5;
+        }).map(one => one.outerHTML.slice(0, 80))""",
+        cards,
+    )
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import scored
-from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, sync_api, violations
+from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, spilling, sync_api, violations
 
 from ferbuild.builders.evaluation.page import page as page_of
 
@@ -56,15 +56,10 @@ def test_it_asks_for_nothing_but_itself_and_says_nothing(opened, file):
 @at_both
 def test_nothing_runs_over_the_page_or_its_card(opened):
     """Tables may be wider than their card only inside what scrolls by itself."""
-    over = """() => [...document.querySelectorAll('.card *, .inner *, .note *')].filter(one => {
-        if (one.closest('.scroll') || one.closest('svg') !== null && one.tagName !== 'svg') return false;
-        const card = one.closest('.card, .inner, .note').getBoundingClientRect(), at = one.getBoundingClientRect();
-        return at.width > 0 && at.right > card.right + 0.5;
-    }).map(one => one.outerHTML.slice(0, 80))"""
     for panel in PANELS:
         opened.get_by_role("radio", name=panel, exact=True).check(force=True)
         assert not runs_over(opened)
-        assert opened.evaluate(over) == []
+        assert spilling(opened, ".card, .inner, .note") == []
 
 
 @at_both

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, sync_api, violations
+from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, spilling, sync_api, violations
 
 from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
@@ -79,14 +79,9 @@ def test_it_asks_for_nothing_but_itself_and_says_nothing(opened, file):
 @at_both
 def test_nothing_runs_over_the_page_or_its_card(opened):
     """Tables may be wider than their card only inside what scrolls by itself."""
-    over = """() => [...document.querySelectorAll('.card *, .note *')].filter(one => {
-        if (one.closest('.scroll, .unseen') || one.closest('svg') !== null && one.tagName !== 'svg') return false;
-        const card = one.closest('.card, .note').getBoundingClientRect(), at = one.getBoundingClientRect();
-        return at.width > 0 && at.right > card.right + 0.5;
-    }).map(one => one.outerHTML.slice(0, 80))"""
     open_all(opened)
     assert not runs_over(opened)
-    assert opened.evaluate(over) == []
+    assert spilling(opened, ".card, .note") == []
 
 
 @in_both

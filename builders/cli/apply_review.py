@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, building, common, finish
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("apply-review")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completing.datasets)
 @click.option(
     "--on-disagreement",
     type=click.Choice(["keep", "drop"]),

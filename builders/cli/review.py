@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ferbuild.builders.cli import completing
 from ferbuild.builders.cli.common import Options, common, emit, looking
 from ferbuild.builders.errors import FerError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completing.datasets)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; this machine's own.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to serve on; default: a free one.")
 @click.option("--reviewer", help="Whose decisions these are; default: the login name.")
