@@ -154,14 +154,15 @@ def _releases(settings: Settings, config: Path | None) -> Iterator[Finding]:
 
 
 def _teachers(settings: Settings) -> Iterator[Finding]:
-    names = dict.fromkeys([*load.entries("teachers.yaml"), settings.teacher])
+    names = list(dict.fromkeys([*load.entries("teachers.yaml"), settings.teacher]))
     try:
-        entries = [load.load_teacher(name) for name in names]
+        load.load_teacher(settings.teacher)
     except FerError as err:
         yield Finding("teachers", settings.teacher, "fault", f"{err.where}: {err.problem}", err.hint)
-        entries = [load.load_teacher(name) for name in load.entries("teachers.yaml")]
-    for entry, now in zip(entries, standings(entries, settings.own), strict=True):
-        yield _teacher(entry, now, chosen=entry.name == settings.teacher or settings.teacher.endswith(".yaml"))
+        names.remove(settings.teacher)
+    entries = [load.load_teacher(name) for name in names]
+    for name, entry, now in zip(names, entries, standings(entries, settings.own), strict=True):
+        yield _teacher(entry, now, chosen=name == settings.teacher)
 
 
 def _teacher(entry: TeacherEntry, now: Iterable[Standing], *, chosen: bool) -> Finding:

@@ -124,8 +124,18 @@ def test_a_server_of_ones_own_that_answers(home, tmp_path):
         }  # fmt: skip
         (home / "mine.yaml").write_text(yaml.safe_dump(entry))
         write(home, sources={}, teacher="mine.yaml")
-        one = found(home)["teachers", "mine"]
-    assert one.state == "ok", one
+        seen = found(home)
+    assert [seen["teachers", name].state for name in ("mine", "qwen72b", "gpt")] == ["ok", "note", "note"]
+    gone = found(home)
+    assert [gone["teachers", name].state for name in ("mine", "qwen72b", "gpt")] == ["fault", "note", "note"]
+
+
+def test_a_teacher_that_cannot_be_read_is_a_fault_and_the_others_are_told(home):
+    (home / "mine.yaml").write_text("kind: carrier pigeon\n")
+    write(home, sources={}, teacher="mine.yaml")
+    faults = [one for one in found(home).values() if one.state == "fault"]
+    assert [one.area for one in faults] == ["teachers"] and "mine.yaml" in faults[0].said
+    assert ("teachers", "geometry") in found(home)
 
 
 def test_no_key_is_ever_told(home, monkeypatch):
