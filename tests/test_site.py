@@ -16,7 +16,7 @@ from conftest import REPO
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install '.[docs]'")
 from in_browser import WIDTHS, chromium, needs_browser, opened_at, runs_over, sync_api, violations
 
-PAGES = ("index", "tutorial", "drops", "api/answers", "howto/add-a-filter", "gallery")
+PAGES = ("index", "tutorial", "drops", "api/answers", "howto/add-a-filter", "design", "rlvr", "gallery")
 NOWHERE = {f"{name}_proxy": "http://127.0.0.1:9" for name in ("http", "https", "all")}
 """Proxies at a closed port: what asks the network fails."""
 LOADS = {
