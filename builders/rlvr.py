@@ -37,7 +37,7 @@ FOLDER = "rlvr"
 ABOUT = "Questions about the expression in a face, with an answer a program can check."
 LOW_CONSENSUS = "low consensus"
 AS_USUAL = AskOptions()
-ASKED_ROWS = 10_000
+ASKED_ROWS = 20_000
 """Faces of a job, which holds no pictures: as many parts as faces would be written in more time than the questions."""
 
 

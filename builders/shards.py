@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +19,19 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from ferbuild.builders import afloat
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.exact import exact
+from ferbuild.builders.exact import IMAGES, exact
 from ferbuild.builders.features import features, with_features
 from ferbuild.builders.files import durable, write_text
-from ferbuild.builders.record import SPLITS
+from ferbuild.builders.record import IMAGE, SPLITS
 
 AT_ONCE = 2
 """Shards that are written at the same time: one is still on its way to the disk when the next is made."""
 BATCH_ROWS = 100
-"""Rows of a record batch: small enough that reading one row of pictures does not touch thousands."""
+"""Rows of a record batch with pictures: small enough that reading one row does not touch thousands."""
+BARE_ROWS = 1000
+"""Rows of a record batch without pictures: a stream of few batches is opened and read several times as fast."""
 
 
 class Slice(NamedTuple):
@@ -54,25 +58,32 @@ def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
     """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows."""
     schema = with_features(schema)
     rows = 0
+    pictured = not {IMAGE, IMAGES}.isdisjoint(schema.types)
+    most = BATCH_ROWS if pictured else BARE_ROWS
     with (
         durable(path) as part,
-        pa.OSFile(str(part), "wb") as sink,
-        pa.ipc.new_stream(sink, schema) as writer,
+        afloat.sink(part) as sink,
+        pa.ipc.new_stream(sink.stream, schema) as writer,
     ):
         for table in tables:
             same = table.schema.equals(schema)  # but for what is noted in it: a cast takes longer than the writing
             told = pa.Table.from_arrays(table.columns, schema=schema) if same else table.cast(schema)
-            writer.write_table(exact(told, BATCH_ROWS), max_chunksize=BATCH_ROWS)
+            writer.write_table(exact(told, most) if pictured else told.combine_chunks(), max_chunksize=most)
+            sink.send()
             rows += table.num_rows
     return rows
 
 
 def read_stream(path: Path) -> pa.Table:
-    """Return the rows of one shard, memory-mapped; FerError where it is missing, cut or foreign."""
+    """Return the rows of one shard, memory-mapped; FerError where it is missing, cut or foreign.
+
+    Not by Arrow's own memory map, which has the system read ahead every byte of what is opened, even to count its rows.
+    """
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_stream(source).read_all()
-    except (OSError, pa.ArrowInvalid) as err:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))).read_all()
+    except (OSError, ValueError) as err:  # of which ArrowInvalid is one
         hint = "delete the folder it lies in and run the command that builds it again"
         raise FerError(path, f"cannot be read as a shard: {err}", hint) from None
 
@@ -107,13 +118,16 @@ def _names(shards: int) -> list[str]:
 
 def slices(folder: Path, rows: int) -> list[Slice]:
     """Cut every shard of a dataset folder into slices of at most `rows` rows, in order."""
-    found = []
-    for split, files in split_files(folder).items():
-        for path in files:
-            total = read_stream(path).num_rows
-            starts = range(0, total, rows)
-            found += [Slice(path, split, start, min(rows, total - start)) for start in starts]
-    return found
+    return [piece for split in split_files(folder) for piece, _ in sliced(folder, split, rows)]
+
+
+def sliced(folder: Path, split: str, rows: int) -> Iterator[tuple[Slice, pa.Table]]:
+    """Yield slices of at most `rows` rows of one split, in order, each with its rows; every shard is opened once."""
+    for path in split_files(folder).get(split, []):
+        table = read_stream(path)
+        for start in range(0, table.num_rows, rows):
+            some = table.slice(start, rows)
+            yield Slice(path, split, start, some.num_rows), some
 
 
 def cut_to(files: Sequence[Path], rows: Sequence[int]) -> list[list[Slice]]:

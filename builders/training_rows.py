@@ -19,10 +19,9 @@ Pairs = frozenset[tuple[str, str]]
 
 def jobs(folder: Path, benchmarks: Pairs, rows: int = PART_ROWS) -> list[Job]:
     """Return slices of the training split of the faces in `folder`, with the rows that `read` will give."""
-    pieces = [piece for piece in shards.slices(folder, rows) if piece.split == SPLIT]
-    tables = shards.read_slices(pieces)
-    found = [Job(_training(table, benchmarks).count(True), piece) for piece, table in zip(pieces, tables, strict=True)]
-    return [job for job in found if job.rows]
+    pieces = shards.sliced(folder, SPLIT, rows)
+    jobs = [Job(pc.sum(_training(table, benchmarks)).as_py() or 0, piece) for piece, table in pieces]
+    return [job for job in jobs if job.rows]
 
 
 def read(piece: Slice, benchmarks: Pairs) -> pa.Table:
@@ -33,10 +32,9 @@ def read(piece: Slice, benchmarks: Pairs) -> pa.Table:
 def trained(rows: pa.Table, benchmarks: Pairs) -> pa.Table:
     """Return the rows of the training split without those of a benchmark's."""
     kept = _training(rows, benchmarks)
-    return rows if all(kept) else rows.filter(pa.array(kept))
+    return rows if pc.all(kept).as_py() else rows.filter(kept)
 
 
-def _training(rows: pa.Table, benchmarks: Pairs) -> list[bool]:
+def _training(rows: pa.Table, benchmarks: Pairs) -> pa.ChunkedArray:
     closed = pa.array([source for source, split in benchmarks if split == SPLIT], pa.string())
-    kept: list[bool] = pc.invert(pc.is_in(rows["source"], closed)).to_pylist()
-    return kept
+    return pc.invert(pc.is_in(rows["source"], closed))

@@ -19,6 +19,7 @@ from ferbuild.builders.kinds.drawing import Ints
 from ferbuild.builders.kinds.made import SOFT, Context, Made, two
 from ferbuild.builders.measures import MEASURES
 from ferbuild.builders.record import MESSAGES
+from ferbuild.builders.shards import BATCH_ROWS
 from ferbuild.builders.shown import as_shown
 
 MEASURED = ("faces_found", "second_face", "eye_distance", "yaw", "pitch", "measures", "unit_scores")
@@ -100,7 +101,8 @@ def with_pictures(rows: pa.Table, schema: pa.Schema, opened: Callable[[str], pa.
     near = opened(rows["shard"][0].as_py())["image"].slice(first, int(at.max()) - first + 1)
     if not np.array_equal(at, first + np.arange(len(at))):
         near = near.take(pa.array(at - first))
-    images = near.combine_chunks() if near.num_chunks > 1 else near  # else record batches would end where its chunks do
+    even = all(len(chunk) % BATCH_ROWS == 0 for chunk in near.chunks[:-1])
+    images = near if even else near.combine_chunks()  # else record batches would also end where its chunks do
     counts = np.asarray(pc.list_value_length(rows["at"]).to_numpy(), np.int64)
     columns = {name: rows[name] for name in schema.names if name != "images"}
     return conform({**columns, "images": listed(images, np.where(counts[:, None] > [[0, 1]], 0, -1))}, schema)
