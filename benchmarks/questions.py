@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import timing
 
-from ferbuild.builders import card, rlvr, shards, stage, training_rows
+from ferbuild.builders import card, pool, rlvr, shards, stage, training_rows
 from ferbuild.builders.kinds import KINDS
 from ferbuild.builders.kinds.made import Context, Words
 from ferbuild.builders.kinds.rows import held
@@ -181,7 +181,8 @@ def _stage(plan: Plan, faces: Path) -> None:
     jobs = training_rows.jobs(faces, frozenset(), rlvr.ASKED_ROWS)
     settle = partial(rlvr.filled, folder=faces, schema=RLVR)
     work = partial(rlvr.ask_batch, asking=asking)
-    stage.run(plan, jobs, work, settle=settle, held=asking.schema, card=card.local)
+    many, workers = pool.in_threads, os.cpu_count() or 1
+    stage.run(plan, jobs, work, settle=settle, held=asking.schema, engine=many, workers=workers, card=card.local)
 
 
 def _raw(files: list[Path], out: Path) -> float:

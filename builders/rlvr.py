@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Unpack
 
 import pyarrow as pa
 
-from ferbuild.builders import difficulty, faces, measure, shards, training_rows
+from ferbuild.builders import difficulty, faces, measure, pool, shards, training_rows
 from ferbuild.builders.build import Build
 from ferbuild.builders.difficulty import Questions
 from ferbuild.builders.errors import FerError, did_you_mean
@@ -139,6 +139,7 @@ def run_as(build: Build, planned: Plan, flags: Flags) -> Report:
         partial(ask_batch, asking=asking),
         settle=partial(filled, folder=upstream.out, schema=planned.schema),
         held=asking.schema,
+        engine=pool.in_threads,
     )
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import datasets
@@ -17,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ferbuild.builders import features, record, shards
+from ferbuild.builders import afloat, features, record, shards
 from ferbuild.builders.errors import FerError
+from ferbuild.builders.exact import exact
+from ferbuild.builders.features import with_features
 
 LEGACY = Path(__file__).parent.parent / ".venv-datasets3" / "bin" / "python"
 
@@ -114,13 +117,13 @@ def test_a_split_without_rows_is_not_written(tmp_path):
     assert list(shards.split_files(out)) == ["train"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "empty"])
 def test_a_damaged_shard_is_named(tmp_path, damage):
     path = shards.split_files(build(tmp_path))["train"][1]
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:3000] if damage == "cut" else b"not an arrow stream")
+        path.write_bytes({"cut": path.read_bytes()[:3000], "foreign": b"not an arrow stream", "empty": b""}[damage])
     with pytest.raises(FerError, match=path.name):
         shards.read_stream(path).validate(full=True)
 
@@ -157,3 +160,40 @@ def test_rows_come_back_as_they_went_in(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("trip") / "data.arrow"
     assert shards.write_stream(path, [record.drops_table(rows)], record.DROPS) == len(rows)
     assert shards.read_stream(path).to_pylist() == rows
+
+
+def test_rows_with_pictures_lie_in_small_batches_and_others_in_large_ones(tmp_path):
+    shards.write_stream(tmp_path / "cot.arrow", [cot_rows(150), cot_rows(70)], record.COT)
+    lengths = [batch.num_rows for batch in shards.read_stream(tmp_path / "cot.arrow").to_batches()]
+    assert lengths == [100, 50, 70]
+    dropped = pa.concat_tables([record.drops_table([dict.fromkeys(record.DROPS.names, "x")])] * 1500)
+    assert dropped.column(0).num_chunks == 1500
+    shards.write_stream(tmp_path / "drops.arrow", [dropped], record.DROPS)
+    assert [batch.num_rows for batch in shards.read_stream(tmp_path / "drops.arrow").to_batches()] == [1000, 500]
+
+
+@pytest.mark.parametrize("system", ["Linux", "another"])
+def test_a_file_sent_on_its_way_has_the_same_bytes(tmp_path, monkeypatch, system):
+    if system == "another":
+        monkeypatch.setattr(afloat, "_sync_file_range", lambda: None)
+    monkeypatch.setattr(afloat, "SENT", 1000)
+    rows = [cot_rows(150, str(at)) for at in range(5)]
+    shards.write_stream(tmp_path / "cot.arrow", rows, record.COT)
+    with pa.OSFile(str(tmp_path / "plain"), "wb") as sink, pa.ipc.new_stream(sink, with_features(record.COT)) as writer:
+        for table in rows:
+            writer.write_table(exact(table.cast(with_features(record.COT)), 100), max_chunksize=100)
+    assert (tmp_path / "cot.arrow").read_bytes() == (tmp_path / "plain").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux's")
+def test_what_is_sent_is_what_was_written_since(tmp_path, monkeypatch):
+    ranges = []
+    monkeypatch.setattr(afloat, "SENT", 1000)
+    start = afloat._sync_file_range()
+    monkeypatch.setattr(afloat, "_sync_file_range", lambda: lambda *args: ranges.append(args[1:3]) or start(*args))
+    with afloat.sink(tmp_path / "data") as sink:
+        for size in (999, 1, 1500, 300):
+            sink.stream.write(b"x" * size)
+            sink.send()
+    assert ranges == [(0, 1000), (1000, 1500)]
+    assert (tmp_path / "data").stat().st_size == 2800
