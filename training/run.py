@@ -90,7 +90,8 @@ def launch(processes: int, words: Sequence[str]) -> NoReturn:
     if found < processes:
         problem = f"{processes} are asked for, and this machine has {found} GPUs"
         raise FerError("processes", problem, f"--processes {max(found, 1)}, or a configuration for fewer GPUs")
-    flags = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "bf16"]
+    # "no" leaves it to the configuration's bf16 or fp16, which anything else here would overrule
+    flags = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
     command = [sys.executable, "-m", "accelerate.commands.launch", *flags, "--dynamo_backend", "no", *words]
     os.execv(sys.executable, command)
 

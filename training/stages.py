@@ -9,6 +9,7 @@ import gc
 import importlib
 import importlib.util
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -173,6 +174,10 @@ def take_up(trainer: Any, checkpoint: Path) -> None:
 def finish(trainer: Any, chosen: Chosen, out: Path) -> Path:
     """Write the model that transformers and vLLM load, adapters merged into it, and return its folder."""
     part = out / f"{outputs.MODEL}.part"
+    if chosen.args.process_index == 0:  # what a run that was killed here had written
+        for rest in (part, out / "adapter"):
+            shutil.rmtree(rest, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(part))
     trainer.save_state()
     trainer.end()
@@ -196,6 +201,10 @@ def merge(chosen: Chosen, adapter: Path, out: Path, processor: Any) -> None:
     processor.save_pretrained(out)
 
 
+FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""How a RuntimeError of torch on the CPU, of CUDA, and of cuBLAS says that memory is lacking."""
+
+
 @contextmanager
 def out_of_memory(stage: str) -> Iterator[None]:
     """Turn a lack of memory into a FerError that says what to lower."""
@@ -203,7 +212,7 @@ def out_of_memory(stage: str) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as err:
         text = str(err)
-        if not isinstance(err, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in text:
+        if not isinstance(err, torch.OutOfMemoryError | MemoryError) and not any(one in text for one in FULL):
             raise
         gc.collect()
         hint = f"lower {LOWER[stage]}; the last checkpoint is kept, and the same command goes on from it"

@@ -163,8 +163,8 @@ ADAPTERS = ("--use_peft", "true", "--lora_target_modules", "all-linear", "--lora
 def test_an_interrupted_run_goes_on_from_its_last_whole_checkpoint_to_the_same_model(choose, tmp_path, more):
     stages.train(choose("sft", *STEPS, *more, out=tmp_path / "through"))
     shutil.copytree(tmp_path / "through", tmp_path / "out")
-    for name in ("model", "adapter"):
-        shutil.rmtree(tmp_path / "out" / name, ignore_errors=True)
+    (tmp_path / "out" / "model").rename(tmp_path / "out" / "model.part")  # killed at the last move: adapters lie there
+    (tmp_path / "out" / "model.part" / "model-00002-of-00002.safetensors").write_bytes(b"half of it")
     (tmp_path / "out" / "checkpoint-6" / "trainer_state.json").unlink()
     weights = next((tmp_path / "out" / "checkpoint-4").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -177,7 +177,9 @@ def test_an_interrupted_run_goes_on_from_its_last_whole_checkpoint_to_the_same_m
         losses.append({one["step"]: one["loss"] for one in history if "loss" in one})
     assert losses[0].keys() == losses[1].keys() == {1, 2, 3, 4, 5, 6}
     assert losses[1] == pytest.approx(losses[0], rel=1e-3), "what was trained is what is gone on with"
-    one, other = (load_file(tmp_path / folder / "model" / "model.safetensors") for folder in ("through", "out"))
+    models = [tmp_path / folder / "model" for folder in ("through", "out")]
+    assert sorted(path.name for path in models[0].iterdir()) == sorted(path.name for path in models[1].iterdir())
+    one, other = (load_file(model / "model.safetensors") for model in models)
     assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
 
 
@@ -199,7 +201,14 @@ def test_errors_are_two_lines_and_exit_with_two(work, tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("can't allocate memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["torch", "host", "driver", "cublas"],
 )
 @pytest.mark.parametrize("stage", ["sft", "grpo"])
 def test_out_of_memory_says_what_to_lower(choose, monkeypatch, error, stage):
