@@ -18,8 +18,8 @@ from ferbuild.builders.lean import spare_pandas
 
 LOOK_S = 0.2
 """Seconds between two looks for a Ctrl-C."""
-MOST_THREADS = 4
-"""What Python itself does of the work, it does one thread at a time: more of them only hold more rows."""
+MOST_THREADS = 2
+"""What Python itself does of the work, it does one thread at a time: more of them mostly hold more rows."""
 
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 """What keeps numpy and OpenCV to one thread. A process a core leaves no core to a second one: threads that wait for

@@ -38,7 +38,8 @@ ABOUT = "Questions about the expression in a face, with an answer a program can 
 LOW_CONSENSUS = "low consensus"
 AS_USUAL = AskOptions()
 ASKED_ROWS = 20_000
-"""Faces of a job, which holds no pictures: as many parts as faces would be written in more time than the questions."""
+"""Faces of a job, which holds no pictures: a job opens its shard anew, and small parts are written in more time than
+their questions are made."""
 
 
 class Flags(difficulty.Flags, total=False):

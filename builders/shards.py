@@ -58,8 +58,8 @@ def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
     """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows."""
     schema = with_features(schema)
     rows = 0
-    pictured = not {IMAGE, IMAGES}.isdisjoint(schema.types)
-    most = BATCH_ROWS if pictured else BARE_ROWS
+    bare = {IMAGE, IMAGES}.isdisjoint(schema.types)
+    most = BARE_ROWS if bare else BATCH_ROWS
     with (
         durable(path) as part,
         afloat.sink(part) as sink,
@@ -68,7 +68,7 @@ def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
         for table in tables:
             same = table.schema.equals(schema)  # but for what is noted in it: a cast takes longer than the writing
             told = pa.Table.from_arrays(table.columns, schema=schema) if same else table.cast(schema)
-            writer.write_table(exact(told, most) if pictured else told.combine_chunks(), max_chunksize=most)
+            writer.write_table(told.combine_chunks() if bare else exact(told, most), max_chunksize=most)
             sink.send()
             rows += table.num_rows
     return rows

@@ -38,6 +38,8 @@ LOWER = {
     "or `deepspeed: zero3.json`",
 }
 """What to lower where memory runs out."""
+FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""How a RuntimeError of torch on the CPU, of CUDA, and of cuBLAS says that memory is lacking."""
 
 
 def train(chosen: Chosen) -> Path:
@@ -199,10 +201,6 @@ def merge(chosen: Chosen, adapter: Path, out: Path, processor: Any) -> None:
     )
     PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(out)
     processor.save_pretrained(out)
-
-
-FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
-"""How a RuntimeError of torch on the CPU, of CUDA, and of cuBLAS says that memory is lacking."""
 
 
 @contextmanager
