@@ -146,7 +146,7 @@ def run_as(build: Build, planned: Plan, flags: Flags) -> Report:
 
 def filled(kept: object, *, folder: Path, schema: pa.Schema) -> Settled:
     """Have the pictures filled in from the faces in `folder` as the shards are laid out; nothing is dropped."""
-    opened = lru_cache(maxsize=2)(lambda shard: shards.read_stream(folder / shard))
+    opened = lru_cache(maxsize=2)(lambda shard: shards.read_stream(folder / shard, ["image"]))
     pick = partial(rows.with_pictures, schema=schema, opened=opened)
     return Settled(pick, DROPS.empty_table(), weigh=rows.weight)
 

@@ -19,7 +19,7 @@ Pairs = frozenset[tuple[str, str]]
 
 def jobs(folder: Path, benchmarks: Pairs, rows: int = PART_ROWS) -> list[Job]:
     """Return slices of the training split of the faces in `folder`, with the rows that `read` will give."""
-    pieces = shards.sliced(folder, SPLIT, rows)
+    pieces = shards.sliced(folder, SPLIT, rows, ["source"])
     jobs = [Job(pc.sum(_training(table, benchmarks)).as_py() or 0, piece) for piece, table in pieces]
     return [job for job in jobs if job.rows]
 

@@ -197,3 +197,9 @@ def test_what_is_sent_is_what_was_written_since(tmp_path, monkeypatch):
             sink.send()
     assert ranges == [(0, 1000), (1000, 1500)]
     assert (tmp_path / "data").stat().st_size == 2800
+
+
+def test_some_columns_of_a_shard_are_read_alone_and_whole(tmp_path):
+    shards.write_stream(tmp_path / "cot.arrow", [cot_rows(250)], record.COT)
+    whole = shards.read_stream(tmp_path / "cot.arrow")
+    assert shards.read_stream(tmp_path / "cot.arrow", ["images", "id"]).equals(whole.select(["id", "images"]))
