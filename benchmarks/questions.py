@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -166,14 +165,12 @@ def written(rows: int, folder: Path, least: float = 0) -> list[timing.Line]:
         files = sorted(plan.out.glob("train/*.arrow"))
         found.append((ours, busy, _raw(files, folder / "raw"), sum(file.stat().st_size for file in files) / 1e6))
         shutil.rmtree(plan.out)
-    middle = statistics.median(raw / ours for ours, _, raw, _ in found)
     ours, busy, raw, size = (min(some) for some in zip(*found, strict=True))
     shutil.rmtree(folder)
     what = f"the stage, {rows:,} faces of {PICTURE_BYTES // 1000} kB, the quickest of {TURNS} runs"
     told = f"{raw / ours:.0%}: {size / ours:,.0f} MB/s, the raw write {size / raw:,.0f} MB/s"
     return [
         timing.Line(what, told, f"{least:.0%}" if least else "", raw / ours >= least),
-        timing.Line("the middle one of the runs' shares", f"{middle:.0%}"),
         timing.Line("its processor time", f"{busy:.1f} s, {size / busy:,.0f} MB a second of it"),
     ]
 
