@@ -32,7 +32,7 @@ from ferbuild.manifests.load import load_confusable
 from ferbuild.manifests.recipe import KindOptions
 from ferbuild.prompts.render import template_version, wordings
 
-VERSION = 2
+VERSION = 3
 FOLDER = "rlvr"
 ABOUT = "Questions about the expression in a face, with an answer a program can check."
 LOW_CONSENSUS = "low consensus"
@@ -145,9 +145,9 @@ def run_as(build: Build, planned: Plan, flags: Flags) -> Report:
 
 
 def filled(kept: object, *, folder: Path, schema: pa.Schema) -> Settled:
-    """Have the pictures filled in from the faces in `folder` as the shards are laid out; nothing is dropped."""
-    opened = lru_cache(maxsize=2)(lambda shard: shards.read_stream(folder / shard, ["image"]))
-    pick = partial(rows.with_pictures, schema=schema, opened=opened)
+    """Have rows filled in from the faces in `folder` as the shards are laid out; nothing is dropped."""
+    opened = lru_cache(maxsize=2)(lambda shard: shards.read_stream(folder / shard, rows.OF_FACES))
+    pick = partial(rows.filled, schema=schema, opened=opened)
     return Settled(pick, DROPS.empty_table(), weigh=rows.weight)
 
 
