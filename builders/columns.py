@@ -25,8 +25,9 @@ def provenance(faces: pa.Table) -> pa.Array:
 def origins(faces: pa.Table) -> pa.StructArray:
     """Return of every face where it came from: an entry of PROVENANCE."""
     fields = PROVENANCE.value_type
-    columns = [faces[field.name].combine_chunks().cast(field.type) for field in fields]
-    return pa.StructArray.from_arrays(columns, fields=list(fields))
+    columns = [faces[field.name].combine_chunks() for field in fields]
+    cast = [one if one.type == field.type else one.cast(field.type) for one, field in zip(columns, fields, strict=True)]
+    return pa.StructArray.from_arrays(cast, fields=list(fields))
 
 
 def own_copy(table: pa.Table, start: int, rows: int) -> pa.Table:

@@ -30,7 +30,7 @@ AT_ONCE = 2
 """Shards that are written at the same time: one is still on its way to the disk when the next is made."""
 BATCH_ROWS = 100
 """Rows of a record batch with pictures: small enough that reading one row does not touch thousands."""
-BARE_ROWS = 1000
+BARE_ROWS = 2000
 """Rows of a record batch without pictures: a stream of few batches is opened and read several times as fast."""
 
 
