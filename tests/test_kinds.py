@@ -14,8 +14,11 @@ import pyarrow as pa
 import pytest
 from conftest import fer_build
 
-from ferbuild.builders import shards
+from ferbuild.builders import measure, rlvr, shards, training_rows
+from ferbuild.builders.build import Build
+from ferbuild.builders.config import read_settings
 from ferbuild.builders.kinds import FORMS_OF, KINDS
+from ferbuild.builders.kinds import rows as rows_of
 from ferbuild.builders.record import RLVR
 from ferbuild.filters import verify
 from ferbuild.prompts.render import TEMPLATES, templates, wordings
@@ -184,6 +187,21 @@ def test_one_worker_and_two_and_another_run_give_the_same_bytes(project, built):
     shutil.rmtree(built)
     ran = fer_build("rlvr", "--workers", 2, "--json", cwd=project)
     assert not ran.json["reused"] and digest(built) == before
+
+
+def test_what_is_held_and_filled_is_what_is_made_whole_and_of_the_weight_told(project, built):
+    build = Build(read_settings(project / "fer-build.yaml", work=project / "fer-data"))
+    faces, measured = project / "fer-data" / "faces", measure.plan(build)
+    contexts = tuple(rlvr.contexts(build, {}, (measured.out, measured.key)))
+    asking = rlvr.Asking(contexts, build.benchmarks, rlvr.schema_of(measured=True))
+    job, *_ = training_rows.jobs(faces, build.benchmarks, rlvr.ASKED_ROWS)
+    whole = rlvr.ask_batch(job.work, asking=asking).kept["train"]
+    held = rlvr.ask_batch(job.work, asking=asking._replace(schema=rows_of.held(asking.schema))).kept["train"]
+    assert set(held["kind"].to_pylist()) == set(KINDS)
+    settled = rlvr.filled(None, folder=faces, schema=asking.schema)
+    assert settled.pick(held).equals(whole)
+    told = sum(map(settled.weigh, held.to_batches()))
+    assert abs(told / whole.nbytes - 1) < 0.05
 
 
 def test_datasets_and_the_training_checks_take_every_kind(built):

@@ -166,10 +166,10 @@ def test_rows_with_pictures_lie_in_small_batches_and_others_in_large_ones(tmp_pa
     shards.write_stream(tmp_path / "cot.arrow", [cot_rows(150), cot_rows(70)], record.COT)
     lengths = [batch.num_rows for batch in shards.read_stream(tmp_path / "cot.arrow").to_batches()]
     assert lengths == [100, 50, 70]
-    dropped = pa.concat_tables([record.drops_table([dict.fromkeys(record.DROPS.names, "x")])] * 1500)
-    assert dropped.column(0).num_chunks == 1500
+    dropped = pa.concat_tables([record.drops_table([dict.fromkeys(record.DROPS.names, "x")])] * 3500)
+    assert dropped.column(0).num_chunks == 3500
     shards.write_stream(tmp_path / "drops.arrow", [dropped], record.DROPS)
-    assert [batch.num_rows for batch in shards.read_stream(tmp_path / "drops.arrow").to_batches()] == [1000, 500]
+    assert [batch.num_rows for batch in shards.read_stream(tmp_path / "drops.arrow").to_batches()] == [2000, 1500]
 
 
 @pytest.mark.parametrize("system", ["Linux", "another"])
