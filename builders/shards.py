@@ -12,8 +12,10 @@ import mmap
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,7 +29,10 @@ from ferbuild.builders.files import durable, write_text
 from ferbuild.builders.record import IMAGE, SPLITS
 
 AT_ONCE = 2
-"""Shards that are written at the same time: one is still on its way to the disk when the next is made."""
+"""Shards that are written at the same time."""
+NO_TURN = nullcontext()
+SYNCED = 2
+"""Shards that are still on their way to the disk meanwhile."""
 BATCH_ROWS = 100
 """Rows of a record batch with pictures: small enough that reading one row does not touch thousands."""
 BARE_ROWS = 2000
@@ -54,14 +59,20 @@ Weigh = Callable[[pa.RecordBatch], int]
 """A record batch to the bytes that it takes of a shard."""
 
 
-def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows."""
+def write_stream(
+    path: Path, tables: Iterable[pa.Table], schema: pa.Schema, turn: AbstractContextManager[object] = NO_TURN
+) -> int:
+    """Write tables as one Arrow IPC stream, durably and whole or not at all; return its rows.
+
+    `turn` is held while it is written, and no longer while the system brings it to the disk.
+    """
     schema = with_features(schema)
     rows = 0
     bare = {IMAGE, IMAGES}.isdisjoint(schema.types)
     most = BARE_ROWS if bare else BATCH_ROWS
     with (
         durable(path) as part,
+        turn,
         afloat.sink(part) as sink,
         pa.ipc.new_stream(sink.stream, schema) as writer,
     ):
@@ -221,9 +232,10 @@ def _write_shards(
     """Return the names of the shards, and the rows in them."""
     groups = _group(parts, shard_bytes, weigh)
     names = _names(len(groups))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    turn = BoundedSemaphore(AT_ONCE)
+    with ThreadPoolExecutor(AT_ONCE + SYNCED) as pool:
         written = [
-            pool.submit(write_stream, folder / name, map(pick, read_slices(group)), schema)
+            pool.submit(write_stream, folder / name, map(pick, read_slices(group)), schema, turn)
             for name, group in zip(names, groups, strict=True)
         ]
         try:
