@@ -30,13 +30,14 @@ from ferbuild.builders.record import IMAGE, SPLITS
 
 AT_ONCE = 2
 """Shards that are written at the same time."""
-NO_TURN = nullcontext()
 SYNCED = 2
 """Shards that are still on their way to the disk meanwhile."""
 BATCH_ROWS = 100
 """Rows of a record batch with pictures: small enough that reading one row does not touch thousands."""
 BARE_ROWS = 2000
 """Rows of a record batch without pictures: a stream of few batches is opened and read several times as fast."""
+
+NO_TURN = nullcontext()
 
 
 class Slice(NamedTuple):
