@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ferbuild.builders import groups, near
+from ferbuild.builders.clusters import clusters
 from ferbuild.builders.groups import Verify
 from ferbuild.builders.known_faces import Faces
 from ferbuild.builders.near import Bools, Ints, Pairs, Tick
@@ -70,8 +69,7 @@ def _near_benchmark(faces: Faces, pairs: Pairs, by_file: Ints, verify: Verify) -
     training, count = faces.training, len(faces)
     pairs = where(pairs, training[pairs.i] | training[pairs.j])
     across = training[pairs.i] != training[pairs.j]
-    graph = coo_array((np.ones(len(pairs.i), np.int8), (pairs.i, pairs.j)), shape=(count, count))
-    part = connected_components(graph, directed=False)[1]
+    part = clusters(count, pairs.i, pairs.j)
     beside_one = np.isin(part[pairs.i], part[pairs.i[across]])
     stands = groups.group(count, where(pairs, beside_one), np.arange(count), _never_two_of(~training, verify))
     found = np.where(training[stands], _through_file(faces, pairs, by_file), stands)[faces.classes]

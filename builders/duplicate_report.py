@@ -15,11 +15,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ferbuild.builders import faces, images, known_faces, shards
 from ferbuild.builders.build import Build
+from ferbuild.builders.clusters import clusters
 from ferbuild.builders.config import Settings
 from ferbuild.builders.duplicates import DISAGREE, EXACT, NEAR, SHOWN
 from ferbuild.builders.facing import open_picture
@@ -113,8 +112,7 @@ def _grouped(members: pl.DataFrame) -> pl.DataFrame:
     own = np.arange(members.height)
     at = found["at"].cast(pl.Int64).to_numpy()
     other = own if not len(at) else np.where(found["at"].is_null().to_numpy(), own, np.nan_to_num(at).astype(np.int64))
-    graph = coo_array((np.ones(len(own), np.int8), (own, other)), shape=(len(own), len(own)))
-    part = connected_components(graph, directed=False)[1]
+    part = clusters(len(own), own, other)
     rows = members.with_columns(group=pl.Series(part, dtype=pl.UInt32)).with_columns(size=pl.len().over("group"))
     stands = pl.col("reason").is_null() & pl.col("how").is_null()
     return rows.filter(pl.col("size") > 1).sort("group", ~stands, "id")

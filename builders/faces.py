@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ferbuild.builders import duplicates, looking, nets
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
-from ferbuild.builders.facing import Facing, face_table
-from ferbuild.builders.files import must_see
+from ferbuild.builders.facing import Facing, Listed, face_batch
 from ferbuild.builders.mark import Report, read_mark
-from ferbuild.builders.record import DROPS, FACES, Batch
+from ferbuild.builders.record import FACES
 from ferbuild.builders.sources.listing import Listing
 from ferbuild.builders.stage import JOB_BYTES, PART_ROWS, Job, Plan, portions
 from ferbuild.filters import bind, face
@@ -25,15 +21,6 @@ from ferbuild.manifests.recipe import Picture
 VERSION = 2
 FOLDER = "faces"
 ABOUT = "Faces from facial-expression releases, decoded, cut out, hashed and told apart; one row a face."
-
-
-class Listed(NamedTuple):
-    """Some listed rows of one release."""
-
-    rows: pa.Table
-    how: Facing
-    benchmark: str | None
-    """The split that belongs to FERBench: a row of it is kept whatever its picture is like."""
 
 
 def plan(build: Build, *, align: str | None = None) -> Plan:
@@ -108,25 +95,3 @@ def facing(build: Build, listing: Listing, picture: Picture) -> Facing:
     """Return how the pictures of a release become faces; nets that this takes are fetched where they are missing."""
     checks, look = build.settings.recipe.face_checks, looking.look_of(build.settings, picture, listing.crop)
     return Facing(listing.base, listing.crop, picture, tuple(checks), look)
-
-
-def face_batch(job: Listed) -> Batch:
-    """Open every picture of a job, and part what may be kept from what may not."""
-    must_see(job.how.base)
-    faced = face_table(job.rows, job.how)
-    safe = pc.equal(faced["split"], job.benchmark or "")
-    lost = pc.and_not(pc.is_valid(faced["reason"]), safe)
-    kept, gone = faced.filter(pc.invert(lost)), faced.filter(lost)
-    found = Counter(finding for some in kept["findings"].to_pylist() for finding in some or ())
-    return Batch(by_split(kept.select(FACES.names)), drops_of(gone), dict(sorted(found.items())))
-
-
-def by_split(table: pa.Table) -> dict[str, pa.Table]:
-    """Return the rows of each split, in the order in which the splits come."""
-    return {split: table.filter(pc.equal(table["split"], split)) for split in pc.unique(table["split"]).to_pylist()}
-
-
-def drops_of(gone: pa.Table) -> pa.Table:
-    """Return FACED rows that go as DROPS."""
-    columns = {name: pc.fill_null(gone[name], "") for name in DROPS.names}
-    return pa.table(columns, schema=DROPS)

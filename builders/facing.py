@@ -7,17 +7,20 @@ carries the reason, and the stage decides what becomes of it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ferbuild.builders import hashing, images
+from ferbuild.builders.files import must_see
 from ferbuild.builders.framing import frame, grown, placed
 from ferbuild.builders.images import Pixels
 from ferbuild.builders.looking import FAILED, NOTHING, Look, Seen, look
-from ferbuild.builders.record import FACES, Row
+from ferbuild.builders.record import DROPS, FACES, Batch, Row
 from ferbuild.builders.sources.plain import TooLargeError
 from ferbuild.builders.sources.tree import read_picture
 from ferbuild.filters import bind, face
@@ -53,6 +56,26 @@ class Made(NamedTuple):
     pixels: Pixels
     fault: tuple[str, str] | None = None
     """Why it cannot be used though there is a picture: the reason, and a detail."""
+
+
+class Listed(NamedTuple):
+    """Some listed rows of one release."""
+
+    rows: pa.Table
+    how: Facing
+    benchmark: str | None
+    """The split that belongs to FERBench: a row of it is kept whatever its picture is like."""
+
+
+def face_batch(job: Listed) -> Batch:
+    """Open every picture of a job, and part what may be kept from what may not."""
+    must_see(job.how.base)
+    faced = face_table(job.rows, job.how)
+    safe = pc.equal(faced["split"], job.benchmark or "")
+    lost = pc.and_not(pc.is_valid(faced["reason"]), safe)
+    kept, gone = faced.filter(pc.invert(lost)), faced.filter(lost)
+    found = Counter(finding for some in kept["findings"].to_pylist() for finding in some or ())
+    return Batch(by_split(kept.select(FACES.names)), drops_of(gone), dict(sorted(found.items())))
 
 
 def face_table(rows: pa.Table, how: Facing) -> pa.Table:
@@ -161,3 +184,14 @@ def open_picture(row: Row, base: Path) -> bytes:
 def pictureless(row: Row) -> dict[str, Any]:
     """Return the FACES row of a picture that cannot be read."""
     return {name: row.get(name) for name in _NAMES}
+
+
+def by_split(table: pa.Table) -> dict[str, pa.Table]:
+    """Return the rows of each split, in the order in which the splits come."""
+    return {split: table.filter(pc.equal(table["split"], split)) for split in pc.unique(table["split"]).to_pylist()}
+
+
+def drops_of(gone: pa.Table) -> pa.Table:
+    """Return FACED rows that go as DROPS."""
+    columns = {name: pc.fill_null(gone[name], "") for name in DROPS.names}
+    return pa.table(columns, schema=DROPS)

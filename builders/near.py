@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ferbuild.builders import cells, hashing, probing
+from ferbuild.builders.clusters import clusters
 from ferbuild.builders.hashing import FLAT, Columns, one_thread
 from ferbuild.builders.same import SAME_FROM, Thumbs, same
 
@@ -94,9 +93,7 @@ def _by_cluster(count: int, i: Ints, j: Ints) -> Ints:
     """Return an order in which pairs that share a picture stand together, so that it is fetched once or twice."""
     if not len(i):
         return np.zeros(0, np.int64)
-    graph = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(count, count))
-    cluster = connected_components(graph, directed=False)[1]
-    return np.lexsort((j, i, cluster[i]))
+    return np.lexsort((j, i, clusters(count, i, j)[i]))
 
 
 def candidates(columns: Columns, *, workers: int = 1) -> Candidates:

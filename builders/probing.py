@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
 from ferbuild.builders.hashing import FREQUENCIES, SCALE, weights
 
@@ -74,6 +73,8 @@ class Directions(NamedTuple):
 
 def learn(descriptors: npt.NDArray[np.int8]) -> Directions:
     """Return the directions in which pictures differ more than new crops of them do (linear discriminants)."""
+    from scipy import linalg  # within: it takes long to import, and only a search among many pictures needs it
+
     rows = np.linspace(0, len(descriptors) - 1, min(len(descriptors), LEARNED)).astype(np.int64)
     rows = np.unique(rows) if len(descriptors) else rows
     seen = np.concatenate([_made(), descriptors[rows, :63].astype(np.float64)])

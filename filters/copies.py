@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from ferbuild.builders.clusters import clusters
 
 SHINGLE = 3
 """Words in a row that are compared."""
@@ -178,8 +178,7 @@ def _firsts(count: int, one: Ints, other: Ints) -> Ints:
     """Return, for every row, the first row of its cluster."""
     if not count:
         return np.zeros(0, np.int64)
-    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(count, count))
-    cluster = connected_components(graph, directed=False)[1]
+    cluster = clusters(count, one, other)
     first = np.full(count, count, np.int64)
     np.minimum.at(first, cluster, np.arange(count))
     return first[cluster]

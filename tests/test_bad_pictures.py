@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ferbuild.builders import faces, facing
-from ferbuild.builders.faces import Listed, face_batch
-from ferbuild.builders.facing import FACED, Facing, face_table
+from ferbuild.builders.facing import FACED, Facing, Listed, face_batch, face_table
 from ferbuild.builders.reasons import PICTURES
 from ferbuild.builders.record import LISTED
 from ferbuild.manifests.recipe import Picture
