@@ -19,6 +19,7 @@ from ferbuild.builders.build import Build
 from ferbuild.builders.config import read_settings
 from ferbuild.builders.kinds import FORMS_OF, KINDS
 from ferbuild.builders.kinds import rows as rows_of
+from ferbuild.builders.kinds.made import nothing
 from ferbuild.builders.record import RLVR
 from ferbuild.filters import verify
 from ferbuild.prompts.render import TEMPLATES, templates, wordings
@@ -200,6 +201,8 @@ def test_what_is_held_and_filled_is_what_is_made_whole_and_of_the_weight_told(pr
     assert set(held["kind"].to_pylist()) == set(KINDS)
     settled = rlvr.filled(None, folder=faces, schema=asking.schema)
     assert settled.pick(held).equals(whole)
+    none = rows_of.table(rows_of.located(job.work.read(), "s", 0), nothing(), contexts[0], held.schema)
+    assert none.num_rows == 0 and none.schema.equals(held.schema)
     told = sum(map(settled.weigh, held.to_batches()))
     assert abs(told / whole.nbytes - 1) < 0.05
 

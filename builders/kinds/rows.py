@@ -37,7 +37,7 @@ ASKED_LATER = ("pass_rate", "difficulty", "curriculum")
 TEXTS = pa.dictionary(pa.int32(), pa.string())
 PLACE = pa.schema([("asked", TEXTS), ("shard", TEXTS), ("at", pa.list_(pa.int64())), ("bytes", pa.int64())])
 """What is held of a question in the place of what is filled in: the text of its prompt, the file below the faces, the
-rows in it, and about the bytes that is filled in of them."""
+rows in it, and about the bytes of all that is filled in."""
 AS_THEY_ARE = Picture()
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 NAMED_AS_FACES = "choose"
@@ -71,9 +71,10 @@ def table(faces: pa.Table, made: Made, context: Context, schema: pa.Schema) -> p
     """Return questions about faces as rows of `schema`, whole or `held`; for the latter the faces are `located`."""
     pictures, which = two(made.pictures), pa.array(made.which)
     first = _taken(faces["id"], pictures[:, 0])
+    prompts = [question.prompt for question in made.asked]
     columns = {
         "id": _ids(faces, first, pictures, context.kind),
-        "asked": pa.DictionaryArray.from_arrays(which.cast(pa.int32()), [question.prompt for question in made.asked]),
+        "asked": pa.DictionaryArray.from_arrays(which.cast(pa.int32()), pa.array(prompts, pa.string())),
         "solution": pc.binary_join_element_wise("<answer>", made.answers, "</answer>", ""),
         "kind": pa.array([context.kind], pa.string()).take(pa.array(np.zeros(len(which), np.int8))),
         "choices": spread([list(question.choices) for question in made.asked], pa.list_(pa.string()), which),
