@@ -21,7 +21,7 @@ from ferbuild.builders import images
 from ferbuild.builders.build import Build
 from ferbuild.builders.columns import own_copy
 from ferbuild.builders.errors import FerError
-from ferbuild.builders.facing import Facing, make_face
+from ferbuild.builders.facing import Facing, make_face, summed
 from ferbuild.builders.mark import Report
 from ferbuild.builders.questions import Question, as_options, question_of
 from ferbuild.builders.record import DROPS, FERBENCH, Batch, Row
@@ -170,7 +170,8 @@ def bench_batch(job: Asked, *, policy: Picture) -> Batch:
     rows, findings = [], dict[str, int]()
     for path, row in zip(job.paths, job.rows.to_pylist(), strict=True):
         try:
-            face = make_face(row, Facing(job.base, "as_is", Picture(max_pixels=policy.max_pixels))).row
+            made = make_face(row, Facing(job.base, "as_is", Picture(max_pixels=policy.max_pixels)))
+            [face] = summed([made])
             face = {**face, "image": image_shown(face["image"], policy)}
         except images.PictureError as err:
             findings[err.reason] = findings.get(err.reason, 0) + 1

@@ -53,6 +53,9 @@ class Made(NamedTuple):
     """A face and its pixels."""
 
     row: dict[str, Any]
+    """FACES, but for what `summed` adds, and the hashes."""
+    data: bytes
+    """The picture file, as it is."""
     pixels: Pixels
     fault: tuple[str, str] | None = None
     """Why it cannot be used though there is a picture: the reason, and a detail."""
@@ -99,7 +102,8 @@ def _lots(rows: pa.Table, how: Facing) -> Iterator[list[tuple[Row, Made | images
 
 
 def _hashed(lot: Sequence[tuple[Row, Made | images.PictureError]], checks: Sequence[bind.Named]) -> Iterator[Row]:
-    hashes = hashing.hash_many([one.pixels for _, one in lot if isinstance(one, Made)])
+    made = [one for _, one in lot if isinstance(one, Made)]
+    rows, hashes = summed(made), hashing.hash_many([one.pixels for one in made])
     at = 0
     for row, one in lot:
         if isinstance(one, images.PictureError):
@@ -110,8 +114,20 @@ def _hashed(lot: Sequence[tuple[Row, Made | images.PictureError]], checks: Seque
             "hash256": hashes.hash256[at].tobytes(),
             "descriptor": hashes.descriptor[at].tobytes(),
         }
-        yield one.row | hashed | _judged(one, checks)
+        yield rows[at] | hashed | _judged(one, checks)
         at += 1
+
+
+def summed(made: Sequence[Made]) -> list[dict[str, Any]]:
+    """Return the rows of faces with the hashes of their files and of their pixels.
+
+    One sort after the other: in turns, picture by picture, each throws the other and the decoder out of the processor.
+    """
+    files = [hashlib.sha256(one.data).hexdigest() for one in made]
+    pixels = [images.pixel_hash(one.pixels) for one in made]
+    return [
+        one.row | {"sha256": file, "pixel_hash": pixel} for one, file, pixel in zip(made, files, pixels, strict=True)
+    ]
 
 
 def _judged(one: Made, checks: Sequence[bind.Named]) -> dict[str, Any]:
@@ -130,7 +146,7 @@ def _made(row: Row, how: Facing) -> Made | images.PictureError:
 
 
 def make_face(row: Row, how: Facing) -> Made:
-    """Return the FACES row of a listed row, without hashes that tell pictures apart. Raises images.PictureError."""
+    """Return the face of a listed row, without hashes. Raises images.PictureError."""
     data = open_picture(row, how.base)
     pixels, whole = decoded(data, how.picture)
     box = row["box"] if how.crop == "box" else None
@@ -143,12 +159,10 @@ def make_face(row: Row, how: Facing) -> Made:
     made = {
         **pictureless(row),
         "image": {"bytes": framed.cut.data, "path": f"{row['id']}{framed.cut.suffix}"},
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "pixel_hash": images.pixel_hash(framed.cut.pixels),
         **framed.columns,
         **placed(seen, framed),
     }
-    return Made(made, framed.cut.pixels, _fault(seen, how))
+    return Made(made, data, framed.cut.pixels, _fault(seen, how))
 
 
 def decoded(data: bytes, policy: Picture) -> tuple[Pixels, bool]:

@@ -32,6 +32,9 @@ worth the memory."""
 _MENTIONS = (b"\x01\x12", b"\x12\x01", b"Orientation")
 """How Exif of either byte order and XMP write that a picture is turned; other bytes may look like the first two."""
 
+_LATEST: list[tuple[bytes, Head]] = []
+"""The header that was met last: the pictures of a release mostly come one like the other."""
+
 _segment = struct.Struct(">HH").unpack_from
 _frame = struct.Struct(">BHHB").unpack_from
 
@@ -54,11 +57,15 @@ class Head(NamedTuple):
 
 def head(data: bytes) -> Head | None:
     """Return what stands before the first scan; None where something else than segments does."""
-    start = _start(data, 0, _SHORT)
-    if start:
-        at = start.start()
-        found = _remembered(data[: at + 10])  # a frame's size is read ten bytes far
-        if found is not None and found.scan == at:
+    for start, latest in _LATEST:
+        if data.startswith(start):
+            return latest
+    if scan := _start(data, 0, _SHORT):
+        start = data[: scan.start() + 10]  # a frame's size is read ten bytes far
+        found = _remembered(start)
+        if found is not None and found.scan == scan.start():
+            if len(start) == found.scan + 10:  # of a file that ends sooner, a longer one may say more
+                _LATEST[:] = [(start, found)]
             return found
     return _head(data)
 
