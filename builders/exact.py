@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from ferbuild.builders import afloat
 from ferbuild.builders.record import IMAGE
 
 IMAGES = pa.list_(IMAGE)
@@ -42,7 +41,5 @@ def _ended(part: pa.BinaryArray) -> pa.BinaryArray:
     _, offsets, data = part.buffers()
     if data is None:
         return pa.array(part.to_pylist(), part.type)
-    ends = np.frombuffer(offsets, np.int32)[part.offset :] if len(part) else np.zeros(1, np.int32)
-    start, stop = int(ends[0]), int(ends[len(part)])
-    afloat.at_hand(data.slice(start, stop - start))
+    stop = int(np.frombuffer(offsets, np.int32)[part.offset + len(part)]) if len(part) else 0
     return pa.Array.from_buffers(part.type, len(part), [None, offsets, data.slice(0, stop)], 0, part.offset)

@@ -69,8 +69,8 @@ def write_stream(
     """
     schema = with_features(schema)
     rows = 0
-    bare = {IMAGE, IMAGES}.isdisjoint(schema.types)
-    most = BARE_ROWS if bare else BATCH_ROWS
+    pictures = [field.name for field in schema if field.type in (IMAGE, IMAGES)]
+    most = BATCH_ROWS if pictures else BARE_ROWS
     with (
         durable(path) as part,
         turn,
@@ -80,7 +80,9 @@ def write_stream(
         for table in tables:
             same = table.schema.equals(schema)  # but for what is noted in it: a cast takes longer than the writing
             told = pa.Table.from_arrays(table.columns, schema=schema) if same else table.cast(schema)
-            writer.write_table(told.combine_chunks() if bare else exact(told, most), max_chunksize=most)
+            for name in pictures:
+                afloat.at_hand(told[name])
+            writer.write_table(exact(told, most) if pictures else told.combine_chunks(), max_chunksize=most)
             sink.send()
             rows += table.num_rows
     return rows

@@ -172,6 +172,20 @@ def test_rows_with_pictures_lie_in_small_batches_and_others_in_large_ones(tmp_pa
     assert [batch.num_rows for batch in shards.read_stream(tmp_path / "drops.arrow").to_batches()] == [2000, 1500]
 
 
+PICTURE = st.none() | st.fixed_dictionaries({"bytes": st.none() | st.binary(max_size=5), "path": st.just("a")})
+
+
+@given(st.lists(st.none() | st.lists(PICTURE, max_size=3), max_size=6), st.integers(0, 6), st.integers(0, 6))
+def test_the_pages_of_just_the_pictures_written_are_touched(lists, start, rows):
+    said = pa.array(lists, pa.list_(record.IMAGE)).slice(start, rows)
+    flat = pa.array([one for some in lists for one in some or []], record.IMAGE).slice(start, rows)
+    kept = [one for some in said.to_pylist() for one in some or []]
+    for column, pictures in ((said, kept), (flat, flat.to_pylist())):
+        seen = b"".join((one or {}).get("bytes") or b"" for one in pictures)
+        assert afloat._pictures(column).tobytes() == seen
+        afloat.at_hand(pa.chunked_array([column]))
+
+
 @pytest.mark.parametrize("system", ["Linux", "another"])
 def test_a_file_sent_on_its_way_has_the_same_bytes(tmp_path, monkeypatch, system):
     if system == "another":
