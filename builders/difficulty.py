@@ -112,8 +112,8 @@ def asking_of(build: Build, flags: Flags) -> Asking:
         raise FerError(f"--samples {samples}", "gives a pass rate of nothing or all", f"--samples {SAMPLES}, or so")
     if name and program_of(name, build):
         raise FerError(f"--pass-rate {name}", "is a baseline, which always says the same of a face", "name a model")
-    endpoints = [flags["endpoint"]] if flags.get("endpoint") else []
-    who = model_of(build, name, model_id=flags.get("model_id", ""), endpoints=endpoints, samples=samples)
+    endpoints, model_id = [flags["endpoint"]] if flags.get("endpoint") else [], flags.get("model_id", "")
+    who = model_of(build, name, model_id=model_id, endpoints=endpoints, samples=samples, flag="--pass-rate")
     assert who.entry is not None
     return Asking(_seeing_two(who.entry), build.settings.store, samples)
 

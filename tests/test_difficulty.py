@@ -513,6 +513,7 @@ def test_a_request_tells_nothing_of_the_answer():
         ({"samples": 1}, "--samples 1"),
         ({"pass_rate": "geometry"}, "--pass-rate geometry"),
         ({"pass_rate": "majority"}, "--pass-rate majority"),
+        ({"pass_rate": "nobody"}, "--pass-rate nobody"),
         ({"keep": "1-0"}, "--keep 1-0"),
         ({"balance": "size"}, "--balance size"),
     ],

@@ -35,12 +35,18 @@ class Model(NamedTuple):
 
 
 def model_of(
-    build: Build, name: str = "", *, model_id: str = "", endpoints: Sequence[str] = (), samples: int = 1
+    build: Build,
+    name: str = "",
+    *,
+    model_id: str = "",
+    endpoints: Sequence[str] = (),
+    samples: int = 1,
+    flag: str = "--model",
 ) -> Model:
     """Return the model of that name; without one, that of `model_id`, else fer-build.yaml's teacher.
 
-    `model_id` is what a server calls it: in the place of the entry's, or of an entry where none is named. FerError
-    where there is no such model.
+    `model_id` is what a server calls it: in the place of the entry's, or of an entry where none is named. `flag` is
+    the option that named it, for the FerError where there is no such model.
     """
     if model_id and not name:
         return _of(_unlisted(model_id, endpoints), samples)
@@ -53,15 +59,15 @@ def model_of(
             hint = "say what the server calls its model, --model-id ID, and no --model"
             raise FerError(flag, f"is a server's, and {wanted} answers without one", hint)
         if samples > 1:
-            raise FerError(f"--model {wanted}", "always says the same of a face", "leave --samples out")
+            raise FerError(f"{flag} {wanted}", "always says the same of a face", "leave --samples out")
         return Model(program.name, None, program)
-    entry = _listed(build, wanted)
+    entry = _listed(build, wanted, flag)
     return _of(entry.model_copy(update={"model": model_id}) if model_id else entry, samples)
 
 
-def _listed(build: Build, name: str) -> TeacherEntry:
+def _listed(build: Build, name: str, flag: str) -> TeacherEntry:
     if not name.endswith((".yaml", ".yml")) and name not in (known := load.entries("teachers.yaml")):
-        raise FerError(f"--model {name}", "is no teacher and no baseline", did_you_mean(name, {*known, *NAMES}))
+        raise FerError(f"{flag} {name}", "is no teacher and no baseline", did_you_mean(name, {*known, *NAMES}))
     return entry_of(build, name)
 
 
