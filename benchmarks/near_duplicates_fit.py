@@ -1,8 +1,9 @@
 """Fits what the second look at a pair is weighed by: run `python benchmarks/near_duplicates_fit.py` (scikit-image).
 
-Pairs of 48 px, where noise and expressions lie closest, of a seed that no figure is reported of. A logistic regression;
-counted are a copy beside its original fully, other true pairs little, and wrong ones only where they can be seen to be
-wrong. The bias is set afterwards, on another seed: by the wrong pairs among all that are returned.
+Pairs of 48 px, where noise and expressions lie closest, of seeds that no figure is reported of. Two logistic
+regressions, of pictures alike in sharpness and of those that are not; counted are a copy beside its original fully,
+other true pairs little, and wrong ones less where they cannot be seen to be wrong. What is added to both constants is
+set afterwards, by the wrong pairs among all that are returned.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,17 +24,29 @@ from ferbuild.builders.hashing import one_thread
 
 Floats = npt.NDArray[np.float64]
 SIZE = 48
-OTHER_TRUE, WRONG = 0.2, 1.5
-"""Weights of true pairs that are not asked for, and of wrong ones; a copy beside its original weighs 1."""
+OTHER_TRUE, WRONG, UNSEEN = 0.2, 1.5, 0.5
+"""Weights of true pairs that are not asked for, and of wrong ones that are to be seen, and that are not; a copy beside
+its original weighs 1."""
 STEPS, RIDGE = 12, 1.0
 
 
-def looked_at(rows: list[Picture]) -> tuple[Floats, Floats, Floats]:
-    """Return the evidence (n x 6) of the pairs that get a second look, whether they are true (n), and weights (n)."""
+class Pairs(NamedTuple):
+    """n pairs that get a second look."""
+
+    values: Floats
+    """n x 6: their evidence."""
+    unlike: npt.NDArray[np.bool_]
+    """Not alike in sharpness."""
+    true: Floats
+    """1 where both are one photograph."""
+    weights: Floats
+
+
+def looked_at(rows: list[Picture]) -> Pairs:
     thumbs = np.array([row.thumb for row in rows])
     with one_thread():
         found = near.candidates(joined([row.hashes for row in rows]))
-    values, pairs = [np.zeros((0, len(same.WEIGHTS)))], [np.zeros((0, 2), np.int64)]
+    looks, pairs = [], []
     for start in range(0, len(found.i), same.BATCH):
         part = slice(start, start + same.BATCH)
         one, other = (thumbs[at[part]].astype(np.float32) for at in (found.i, found.j))
@@ -41,14 +55,15 @@ def looked_at(rows: list[Picture]) -> tuple[Floats, Floats, Floats]:
         kept = np.flatnonzero(first >= same.AGAIN)
         if not len(kept):
             continue
-        values.append(same.evidence(one[kept], other[kept], maps[kept], first[kept]).values.astype(np.float64))
+        looks.append(same.evidence(one[kept], other[kept], maps[kept], first[kept]))
         pairs.append(np.stack([found.i[part], found.j[part]], 1)[kept])
     apart, which = seen_apart(rows), np.concatenate(pairs).tolist()
     true = np.array([rows[i].photo == rows[j].photo for i, j in which])
     asked = np.array([rows[i].kind == "first" and rows[j].kind not in HARSH for i, j in which])
     seen = np.array([apart(i, j) for i, j in which])
-    weights = np.where(true, np.where(asked, 1, OTHER_TRUE), np.where(seen, WRONG, 0))
-    return np.concatenate(values), true.astype(np.float64), weights
+    weights = np.where(true, np.where(asked, 1, OTHER_TRUE), np.where(seen, WRONG, UNSEEN))
+    values, unlike = (np.concatenate(part) for part in list(zip(*looks, strict=True))[::2])
+    return Pairs(values.astype(np.float64), unlike, true.astype(np.float64), weights)
 
 
 def fitted(values: Floats, true: Floats, weights: Floats) -> tuple[Floats, float]:
@@ -69,17 +84,19 @@ def fitted(values: Floats, true: Floats, weights: Floats) -> tuple[Floats, float
 
 def main() -> int:
     words = argparse.ArgumentParser(description="Fit what pairs of pictures are weighed by.")
-    words.add_argument("--seed", type=int, default=77)
-    words.add_argument("--others", type=int, default=2000)
-    words.add_argument("--persons", type=int, default=120)
+    words.add_argument("--seeds", type=int, nargs="+", default=(77, 78))
+    words.add_argument("--others", type=int, default=4000)
+    words.add_argument("--persons", type=int, default=150)
     words.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "fer-near"), help="folder of made pictures")
     options = words.parse_args()
     cv2.setNumThreads(1)
     cache = Path(options.cache)
     cache.mkdir(parents=True, exist_ok=True)
-    values, true, weights = looked_at(list(pictures(options.seed, options.others, options.persons, SIZE, cache)))
-    plain, bias = fitted(values, true, weights)
-    print(f"{len(true):,} pairs; weights {np.round(plain, 3).tolist()}, bias {bias:.3f}")
+    made = [looked_at(list(pictures(seed, options.others, options.persons, SIZE, cache))) for seed in options.seeds]
+    pairs = Pairs(*(np.concatenate(part) for part in zip(*made, strict=True)))
+    for said, some in (("alike", ~pairs.unlike), ("not alike", pairs.unlike)):
+        plain, bias = fitted(pairs.values[some], pairs.true[some], pairs.weights[some])
+        print(f"{said}: {some.sum():,} pairs; weights and constant {np.round([*plain, bias], 3).tolist()}")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Hashes to pairs of near duplicates, and pairs to groups around one picture each.
 
 Stands between the hashes of a shard and what is dropped or kept together. Candidates come from the descriptors,
-moved as a new crop would move them; every pair that is returned was verified on its thumbnails.
+moved as a new crop would move them; every pair that is returned was verified on its thumbnails, and is not at odds
+with what the other pairs say.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders import cells, hashing, probing
+from ferbuild.builders import cells, contested, hashing, probing
 from ferbuild.builders.clusters import clusters
 from ferbuild.builders.hashing import FLAT, Columns, one_thread
-from ferbuild.builders.same import SAME_FROM, Thumbs, same
+from ferbuild.builders.same import Thumbs, same
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -75,7 +76,7 @@ def _near_pairs(columns: Columns, thumbs: Fetch, workers: int, tick: Tick) -> Pa
         for lot, part in zip(lots, parts, strict=True):
             score[lot] = part
             tick(min(lot.stop, len(i)), len(i))
-    kept = np.flatnonzero(score >= SAME_FROM)
+    kept = np.flatnonzero(contested.settled(len(columns.descriptor), i, j, score))
     kept = kept[np.lexsort((mirrored[kept], j[kept], i[kept]))]
     return Pairs(i[kept], j[kept], mirrored[kept], score[kept], len(i), found.cut)
 

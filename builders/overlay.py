@@ -138,6 +138,14 @@ def border(side: int) -> Floats:
     return np.asarray(np.outer(weight, weight), np.float32)
 
 
+@cache
+def inside(side: int, edge: int) -> Floats:
+    """Return 1, but 0 on the `edge` outermost pixels of every side."""
+    weight = np.zeros((side, side), np.float32)
+    weight[edge : side - edge, edge : side - edge] = 1
+    return weight
+
+
 def whole(seen: Floats, places: Floats, share: float) -> npt.NDArray[np.bool_]:
     """Return which places show at least a share of themselves and do not lie at the edge, k x places x places."""
     found = np.asarray(blurred(seen, places) > share)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferbuild.builders import cells, groups, hashing, near, overlay, probing, same
+from ferbuild.builders import cells, contested, groups, hashing, near, overlay, probing, same
 from ferbuild.builders.render.draw import draw, draw_at
 from ferbuild.builders.render.head import load_head
 from ferbuild.builders.render.picture import render
@@ -249,6 +249,88 @@ def test_a_crowd_that_looks_alike_is_cut_and_counted_but_held_together():
     beside = Counter(at.asked.tolist())
     assert max(beside.values()) <= cells.MOST and at.cut + len(at.asked) == 300 * 299
     assert {row for row, other in zip(at.asked, at.near, strict=True) if other == 0} == set(range(1, 300))
+
+
+# what pairs say of each other
+
+
+def settled(*pairs: tuple[int, int, float]) -> list[tuple[int, int]]:
+    """Return the pairs that stay, of pairs with the log-odds that they are one photograph."""
+    i, j, odds = (np.array(part) for part in zip(*pairs, strict=True))
+    stays = contested.settled(int(max(j)) + 1, i, j, (1 / (1 + np.exp(-odds))).astype(np.float32))
+    return list(zip(i[stays].tolist(), j[stays].tolist(), strict=True))
+
+
+def test_a_copy_that_passes_beside_two_that_are_apart_belongs_to_the_nearer():
+    assert settled((0, 1, -4.0), (0, 2, 0.9), (1, 2, 0.3)) == [(0, 2)]
+    assert settled((0, 1, -4.0), (0, 2, 0.3), (1, 2, 0.9)) == [(1, 2)]
+
+
+def test_what_fails_beside_a_copy_of_it_counts_too():
+    """Alone, 3 is nearest to 2; but 4 is a copy of 2, and apart from 3."""
+    pairs = [(0, 1, 2.0), (0, 3, 0.8), (1, 3, 0.7), (2, 3, 0.9), (2, 4, 2.0), (3, 4, -3.0), (0, 2, -5.0), (1, 2, -5.0)]
+    assert settled(*pairs) == [(0, 1), (0, 3), (1, 3), (2, 4)]
+
+
+def test_two_copies_may_fail_beside_each_other():
+    """Each was changed in its way, and passes beside the photograph itself."""
+    assert settled((0, 1, 1.5), (0, 2, 1.2), (1, 2, -1.0)) == [(0, 1), (0, 2)]
+
+
+def test_a_pair_that_is_there_twice_counts_by_the_better():
+    assert settled((0, 1, 1.0), (0, 1, -6.0), (1, 2, 0.5), (0, 2, -0.4)) == [(0, 1), (1, 2)]
+
+
+def test_what_the_search_returns_is_settled(monkeypatch):
+    said = {(0, 1): 0.8, (0, 2): 0.01, (1, 2): 0.6}
+
+    def scores(i, j, mirrored, thumbs):
+        return np.array([said[pair] for pair in zip(i.tolist(), j.tolist(), strict=True)], np.float32)
+
+    monkeypatch.setattr(near, "scores", scores)
+    picture = new_crop(photo(1), *CROP)
+    pairs = found([picture, jpeg(picture, 60), jpeg(picture, 80)])
+    assert (listed(pairs), pairs.candidates) == ([(0, 1, False)], 3)
+
+
+def by_hand(links: list[tuple[int, int, float]]) -> dict[int, int]:
+    """Return what `joined` does, looking at all links after every step."""
+    odds: dict[tuple[int, int], float] = {}
+    for one, other, value in links:
+        odds[one, other] = max(value, odds.get((one, other), value))
+    owner = {row: row for pair in odds for row in pair}
+    while True:
+        between: dict[tuple[int, int], list[float]] = {}
+        for (one, other), value in odds.items():
+            ends = sorted((owner[one], owner[other]))
+            if ends[0] != ends[1]:
+                between.setdefault((ends[0], ends[1]), []).append(value)
+        best = max(
+            between, key=lambda ends: (sum(between[ends]) / len(between[ends]), -ends[0], -ends[1]), default=None
+        )
+        if best is None or sum(between[best]) <= 0:
+            return owner
+        owner = {row: best[0] if first == best[1] else first for row, first in owner.items()}
+
+
+LINKS = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(-8, 8)).filter(lambda link: link[0] < link[1]),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINKS)
+def test_clusters_are_joined_by_the_largest_mean(links):
+    whole = [(one, other, float(odds)) for one, other, odds in links]  # sums of whole numbers are exact in any order
+    assert contested.joined(whole) == by_hand(whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LINKS)
+def test_what_passed_alone_stays_where_nothing_failed(links):
+    passed = [(one, other, abs(odds) + 0.5) for one, other, odds in links]
+    assert not passed or settled(*passed) == [(one, other) for one, other, _ in passed]
 
 
 # groups
