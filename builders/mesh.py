@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders.detect import Floats
+from ferbuild.builders.detect import SMALL, Floats, planes
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.files import file_sha256
 from ferbuild.builders.images import Pixels
@@ -48,8 +48,7 @@ class FaceMesh:
     def find(self, rgb: Pixels, points: Floats) -> Mesh:
         """Return the mesh of the face whose five points (5 x 2, pixels, as a Detection gives them) are known."""
         to_region = region(points)
-        crop = cv2.warpAffine(rgb, to_region, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-        self._net.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
+        self._net.setInput(shown(rgb, to_region))
         flag, flat = sorted((np.asarray(out, np.float32) for out in self._net.forward(self._outputs)), key=np.size)
         presence = 1 / (1 + np.exp(-np.clip(float(flag.ravel()[0]), -50, 50)))
         return Mesh(_to_picture(flat.reshape(POINTS, 3), to_region), float(presence))
@@ -64,6 +63,16 @@ def open_mesh(path: Path) -> FaceMesh:
         problem = f"cannot be run as a face mesh: {str(err).rpartition('error: ')[2].strip():.200}"
         raise FerError(path, problem, "correct `models: {face_mesh: …}`, or leave it out") from None
     return mesh
+
+
+def shown(rgb: Pixels, to_region: npt.NDArray[np.float64]) -> Floats:
+    """Return the region as the net sees it, 1 x 3 x 192 x 192, 0..1.
+
+    OpenCV warps four channels in less than half the time of three, to the same pixels.
+    """
+    some = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA) if rgb.size <= SMALL else rgb
+    crop = cv2.warpAffine(some, to_region, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(planes(crop) * np.float32(1 / 255), np.float32)
 
 
 def region(points: Floats) -> npt.NDArray[np.float64]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ferbuild.builders import assets
-from ferbuild.builders.detect import CenterFace, Detection, open_detector
+from ferbuild.builders.detect import CenterFace, Detection, open_detector, planes, shrunk
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.images import Pixels, decode
-from ferbuild.builders.mesh import SIDE, FaceMesh, Mesh, open_mesh, region
+from ferbuild.builders.mesh import SIDE, FaceMesh, Mesh, open_mesh, region, shown
 
 pytestmark = pytest.mark.network
 NAMES = ("astronaut", "grace_hopper")
@@ -181,3 +181,25 @@ def test_files_that_are_no_such_model(opens: object, tmp_path: Path) -> None:
 
 def test_weights_are_named_by_their_hash(detector: CenterFace) -> None:
     assert (detector.name, detector.sha256[:12]) == ("centerface", "09189deaaf86")
+
+
+SIDES = ((400, 400), (358, 358), (97, 311), (700, 900))
+"""Heights and widths; the last is too large to be copied for its speed."""
+
+
+@pytest.mark.parametrize("shape", SIDES)
+@pytest.mark.parametrize("factor", [0.25, 0.3, 0.5, 0.71, 0.99])
+def test_a_picture_is_shrunk_as_by_opencv(shape: tuple[int, int], factor: float) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    size = round(shape[1] * factor), round(shape[0] * factor)
+    assert np.array_equal(shrunk(rgb, size), cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize("shape", SIDES)
+@pytest.mark.parametrize("span", [20.0, 90.0, 240.0])
+def test_the_mesh_is_shown_what_opencv_makes_of_three_channels(shape: tuple[int, int], span: float) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    points = np.array([[0, 0], [1, 0.1], [0.5, 0.5], [0.1, 1], [0.9, 1.1]], np.float32) * span + 30
+    crop = cv2.warpAffine(rgb, region(points), (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    assert np.array_equal(shown(rgb, region(points)), cv2.dnn.blobFromImage(crop, 1 / 255))
+    assert np.array_equal(planes(crop), cv2.dnn.blobFromImage(crop))
