@@ -71,7 +71,7 @@ def shown(rgb: Pixels, to_region: npt.NDArray[np.float64]) -> Floats:
     OpenCV warps four channels in less than half the time of three, to the same pixels.
     """
     some = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA) if rgb.size <= SMALL else rgb
-    crop = cv2.warpAffine(some, to_region, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    crop = np.asarray(cv2.warpAffine(some, to_region, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     return np.asarray(planes(crop) * np.float32(1 / 255), np.float32)
 
 
