@@ -62,8 +62,8 @@ def looked_at(rows: list[Picture]) -> Pairs:
     asked = np.array([rows[i].kind == "first" and rows[j].kind not in HARSH for i, j in which])
     seen = np.array([apart(i, j) for i, j in which])
     weights = np.where(true, np.where(asked, 1, OTHER_TRUE), np.where(seen, WRONG, UNSEEN))
-    values, unlike = (np.concatenate(part) for part in list(zip(*looks, strict=True))[::2])
-    return Pairs(values.astype(np.float64), unlike, true.astype(np.float64), weights)
+    values = np.concatenate([look.values for look in looks]).astype(np.float64)
+    return Pairs(values, np.concatenate([look.unlike for look in looks]), true.astype(np.float64), weights)
 
 
 def fitted(values: Floats, true: Floats, weights: Floats) -> tuple[Floats, float]:

@@ -171,7 +171,7 @@ def planted(rows: list[Picture], pairs: set[tuple[int, int]]) -> Hits:
 
 def report(size: int, rows: list[Picture], found: Pairs) -> bool:
     """Print recall of every kind and what was taken for a near duplicate and is none; tell whether the aims are met."""
-    pairs = set(zip(found.i.tolist(), found.j.tolist(), strict=True))
+    pairs = set(zip(found.i[found.settled].tolist(), found.j[found.settled].tolist(), strict=True))
     hits = planted(rows, pairs)
     wrong = {(i, j) for i, j in pairs if rows[i].photo != rows[j].photo}
     apart = seen_apart(rows)

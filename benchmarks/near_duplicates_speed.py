@@ -111,7 +111,7 @@ def speed(options: argparse.Namespace) -> bool:
         took, busy = time.perf_counter() - start, time.process_time() - busy
         inside = whole.planted[:, 1] < count
         planted = {(int(i), int(j)) for i, j in whole.planted[inside]}
-        pairs = set(zip(found.i.tolist(), found.j.tolist(), strict=True))
+        pairs = set(zip(found.i[found.settled].tolist(), found.j[found.settled].tolist(), strict=True))
         hit = np.array([tuple(pair) in pairs for pair in whole.planted[inside].tolist()])
         new, harsh = (np.isin(whole.kinds[inside], kinds) for kinds in ([NEW], HARSH))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

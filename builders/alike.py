@@ -18,9 +18,8 @@ from ferbuild.builders.near import Bools, Ints, Pairs, Tick
 
 log = logging.getLogger(__name__)
 
-NO_PAIRS = Pairs(
-    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0, np.float32), candidates=0, cut=0
-)
+_NO_ROWS, _NONE = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+NO_PAIRS = Pairs(_NO_ROWS, _NO_ROWS, _NONE, np.zeros(0, np.float32), settled=_NONE, candidates=0, cut=0)
 
 
 def search(faces: Faces, *, workers: int, tick: Tick = lambda done, total: None) -> Pairs:
@@ -51,7 +50,8 @@ def nothing_more(i: Ints, j: Ints, mirrored: Bools) -> Bools:
 def contaminated(faces: Faces, pairs: Pairs, verify: Verify) -> Ints:
     """Return, for every training row, a benchmark row that shows it too; -1: none does.
 
-    The surest one: with the same file, else the same pixels, else a near duplicate; of several the first.
+    The surest one: with the same file, else the same pixels, else a near duplicate; of several the first. A pair
+    that is not settled counts here, too: a training row too many goes, which costs less than one too few.
     """
     by_file = faces.first("same_file", ~faces.training, across=True)
     by_pixels = faces.first("same_pixels", ~faces.training, across=True)
@@ -104,4 +104,10 @@ def _through_file(faces: Faces, pairs: Pairs, by_file: Ints) -> Ints:
 
 def where(pairs: Pairs, kept: Bools) -> Pairs:
     """Return the pairs for which a mask (n) holds."""
-    return pairs._replace(i=pairs.i[kept], j=pairs.j[kept], mirrored=pairs.mirrored[kept], score=pairs.score[kept])
+    return pairs._replace(
+        i=pairs.i[kept],
+        j=pairs.j[kept],
+        mirrored=pairs.mirrored[kept],
+        score=pairs.score[kept],
+        settled=pairs.settled[kept],
+    )

@@ -71,7 +71,7 @@ def decide(faces: Faces, pairs: Pairs, policy: Duplicates, verify: Verify) -> Ve
 
 def grouped(faces: Faces, pairs: Pairs, free: Bools, verify: Verify) -> Ints:
     """Return, for every row, the row that stands for it. Only rows that are `free` (n) form groups."""
-    pairs = _joined(pairs, _cut_from(faces))
+    pairs = _joined(where(pairs, pairs.settled), _cut_from(faces))
     alike = free[pairs.i] & free[pairs.j] & (faces.training[pairs.i] == faces.training[pairs.j])
     count = len(faces)
     stands = groups.group(count, where(pairs, alike), np.arange(count), verify)
@@ -85,7 +85,8 @@ def _cut_from(faces: Faces) -> Pairs:
     one, other = faces.classes[whole[rows]], faces.classes[rows]
     i, j = np.minimum(one, other), np.maximum(one, other)
     i, j = np.unique(np.stack([i, j])[:, i != j], axis=1)
-    return Pairs(i, j, np.zeros(len(i), np.bool_), np.ones(len(i), np.float32), candidates=0, cut=0)
+    no, yes = np.zeros(len(i), np.bool_), np.ones(len(i), np.bool_)
+    return Pairs(i, j, no, np.ones(len(i), np.float32), settled=yes, candidates=0, cut=0)
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:
@@ -94,6 +95,7 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
         j=np.concatenate([one.j, other.j]),
         mirrored=np.concatenate([one.mirrored, other.mirrored]),
         score=np.concatenate([one.score, other.score]),
+        settled=np.concatenate([one.settled, other.settled]),
     )
 
 

@@ -1,8 +1,7 @@
 """Hashes to pairs of near duplicates, and pairs to groups around one picture each.
 
 Stands between the hashes of a shard and what is dropped or kept together. Candidates come from the descriptors,
-moved as a new crop would move them; every pair that is returned was verified on its thumbnails, and is not at odds
-with what the other pairs say.
+moved as a new crop would move them; every pair that is returned was verified on its thumbnails.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from ferbuild.builders import cells, contested, hashing, probing
 from ferbuild.builders.clusters import clusters
 from ferbuild.builders.hashing import FLAT, Columns, one_thread
-from ferbuild.builders.same import Thumbs, same
+from ferbuild.builders.same import SAME_FROM, Thumbs, same
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -43,6 +42,8 @@ class Pairs(NamedTuple):
     """j shows i mirrored."""
     score: npt.NDArray[np.float32]
     """Of `same`, from SAME_FROM to 1."""
+    settled: Bools
+    """The pair is not at odds with what other pairs say, those that failed included."""
     candidates: int
     """Pairs that were verified."""
     cut: int
@@ -76,9 +77,10 @@ def _near_pairs(columns: Columns, thumbs: Fetch, workers: int, tick: Tick) -> Pa
         for lot, part in zip(lots, parts, strict=True):
             score[lot] = part
             tick(min(lot.stop, len(i)), len(i))
-    kept = np.flatnonzero(contested.settled(len(columns.descriptor), i, j, score))
+    settled = contested.settled(len(columns.descriptor), i, j, mirrored, score)
+    kept = np.flatnonzero(score >= SAME_FROM)
     kept = kept[np.lexsort((mirrored[kept], j[kept], i[kept]))]
-    return Pairs(i[kept], j[kept], mirrored[kept], score[kept], len(i), found.cut)
+    return Pairs(i[kept], j[kept], mirrored[kept], score[kept], settled[kept], len(i), found.cut)
 
 
 def scores(i: Ints, j: Ints, mirrored: Bools, thumbs: Fetch) -> npt.NDArray[np.float32]:

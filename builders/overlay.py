@@ -140,7 +140,7 @@ def border(side: int) -> Floats:
 
 @cache
 def inside(side: int, edge: int) -> Floats:
-    """Return 1, but 0 on the `edge` outermost pixels of every side."""
+    """Return side x side: 1, but 0 on the `edge` outermost pixels."""
     weight = np.zeros((side, side), np.float32)
     weight[edge : side - edge, edge : side - edge] = 1
     return weight

@@ -134,7 +134,7 @@ def first_look(one: Floats, other: Floats) -> tuple[Maps, Floats]:
 
 
 class Evidence(NamedTuple):
-    """Of a second look at k pairs: k x 6 natural logarithms, and k."""
+    """Of a second look at k pairs: k x 6 natural logarithms, k, and k."""
 
     values: Floats
     """The first look's excess; energy of motion in a broad place, as a share of the mean contrast; the lesser deviation
@@ -143,7 +143,7 @@ class Evidence(NamedTuple):
     excess: Floats
     """Share of the worst place's contrast that differs, less where it is white, over what is allowed of it."""
     unlike: npt.NDArray[np.bool_]
-    """One picture is less sharp than the other."""
+    """One picture is less sharp than the other, by GAP or more."""
 
 
 def weighed(found: Evidence) -> Floats:

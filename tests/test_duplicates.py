@@ -80,7 +80,7 @@ def pairs_of(faces: Faces, near: Iterable[tuple[int, int]]) -> Pairs:
     rows = {tuple(sorted(int(faces.classes[at[one]]) for one in pair)) for pair in near}
     found = sorted(pair for pair in rows if pair[0] != pair[1])
     i, j = np.array(found, np.int64).reshape(-1, 2).T
-    return Pairs(i, j, np.zeros(len(i), bool), np.ones(len(i), np.float32), len(i), 0)
+    return Pairs(i, j, np.zeros(len(i), bool), np.ones(len(i), np.float32), np.ones(len(i), bool), len(i), 0)
 
 
 def verify_by(faces: Faces, near: Iterable[tuple[int, int]]):
@@ -97,11 +97,17 @@ def outcome(
     near: Iterable[tuple[int, int]] = (),
     policy: Duplicates = DEFAULT,
     also: Iterable[tuple[int, int]] = (),
+    at_odds: Iterable[tuple[int, int]] = (),
 ) -> dict[int, tuple[str, int] | None]:
-    """Return id to (reason, id of the other row), None where it stays. `also` are alike, and were not searched for."""
+    """Return id to (reason, id of the other row), None where it stays.
+
+    `also` are alike, and were not searched for; pairs `at_odds` were found, and are not settled.
+    """
     found = known(faces)
-    near = list(near)
-    verdict = decide(found, pairs_of(found, near), policy, verify_by(found, [*near, *also]))
+    near, at_odds = list(near), list(at_odds)
+    pairs, open_ones = pairs_of(found, [*near, *at_odds]), pairs_of(found, at_odds)
+    settled = ~np.isin(pairs.i * len(found) + pairs.j, open_ones.i * len(found) + open_ones.j)
+    verdict = decide(found, pairs._replace(settled=settled), policy, verify_by(found, [*near, *at_odds, *also]))
     ids = found.rows["id"].to_list()
     told = zip(ids, verdict.reason.to_list(), verdict.other.tolist(), strict=True)
     return {number: None if reason is None else (reason, ids[other]) for number, reason, other in told}
@@ -115,6 +121,17 @@ def test_of_a_group_the_larger_stays_then_the_lower_id():
     assert outcome([Face(1), Face(2, area=400)], [(1, 2)]) == {1: ("near duplicate", 2), 2: None}
     assert outcome([Face(1), Face(2)], [(1, 2)]) == {1: None, 2: ("near duplicate", 1)}
     assert outcome([Face(1), Face(2)]) == {1: None, 2: None}
+
+
+def test_a_pair_at_odds_with_others_makes_no_group_but_contaminates():
+    assert outcome([Face(1), Face(2), Face(3)], [(1, 2)], at_odds=[(2, 3)]) == {
+        1: None,
+        2: ("near duplicate", 1),
+        3: None,
+    }
+    benchmark = [Face(1, "rafdb"), Face(2), Face(3)]
+    shown = ("contaminates:ferbench/rafdb", 1)
+    assert outcome(benchmark, [(2, 3)], at_odds=[(1, 3)]) == {1: None, 2: None, 3: shown}
 
 
 def test_a_benchmark_row_stands_before_a_larger_picture_and_none_ever_goes():

@@ -7,7 +7,7 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ferbuild.builders import cells, contested, groups, hashing, near, overlay, probing, same
@@ -254,10 +254,11 @@ def test_a_crowd_that_looks_alike_is_cut_and_counted_but_held_together():
 # what pairs say of each other
 
 
-def settled(*pairs: tuple[int, int, float]) -> list[tuple[int, int]]:
-    """Return the pairs that stay, of pairs with the log-odds that they are one photograph."""
-    i, j, odds = (np.array(part) for part in zip(*pairs, strict=True))
-    stays = contested.settled(int(max(j)) + 1, i, j, (1 / (1 + np.exp(-odds))).astype(np.float32))
+def settled(*pairs: tuple[int, int, float] | tuple[int, int, float, bool]) -> list[tuple[int, int]]:
+    """Return the pairs that are settled, of pairs with the log-odds that they are one photograph, and mirrored ones."""
+    i, j, odds, mirrored = (np.array(part) for part in zip(*[(*pair, False)[:4] for pair in pairs], strict=True))
+    score = (1 / (1 + np.exp(-odds.astype(float)))).astype(np.float32)
+    stays = contested.settled(int(max(j)) + 1, i, j, mirrored, score)
     return list(zip(i[stays].tolist(), j[stays].tolist(), strict=True))
 
 
@@ -274,14 +275,42 @@ def test_what_fails_beside_a_copy_of_it_counts_too():
 
 def test_two_copies_may_fail_beside_each_other():
     """Each was changed in its way, and passes beside the photograph itself."""
-    assert settled((0, 1, 1.5), (0, 2, 1.2), (1, 2, -1.0)) == [(0, 1), (0, 2)]
+    assert settled((0, 1, 1.5), (0, 2, 1.2), (1, 2, -1.5)) == [(0, 1), (0, 2)]
+    assert settled((0, 1, 1.5), (0, 2, 1.2), (1, 2, -1.8)) == [(0, 1)]
+
+
+def test_one_look_that_finds_nothing_does_not_outvote_many():
+    assert settled((0, 1, 9.0), (0, 2, 3.0), (1, 2, 2.0), (0, 3, 2.9), (1, 3, 2.9), (2, 3, -20.0)) == [
+        (0, 1),
+        (0, 2),
+        (1, 2),
+        (0, 3),
+        (1, 3),
+    ]
 
 
 def test_a_pair_that_is_there_twice_counts_by_the_better():
-    assert settled((0, 1, 1.0), (0, 1, -6.0), (1, 2, 0.5), (0, 2, -0.4)) == [(0, 1), (1, 2)]
+    assert settled((0, 1, 1.0), (0, 1, -6.0), (1, 2, 0.5), (0, 2, -0.6)) == [(0, 1), (1, 2)]
 
 
-def test_what_the_search_returns_is_settled(monkeypatch):
+def test_a_mirrored_pair_that_failed_says_nothing():
+    assert settled((0, 1, 1.0), (1, 2, 0.9), (0, 2, -9.0, True)) == [(0, 1), (1, 2)]
+    assert settled((0, 1, 1.0), (1, 2, 0.9), (0, 2, -9.0)) == [(0, 1)]
+
+
+def test_a_pair_that_just_passed_stays_in_a_dispute():
+    assert settled((0, 1, 0.0), (1, 2, 0.9), (2, 3, 0.5), (1, 3, -2.0)) == [(0, 1), (1, 2)]
+
+
+def test_a_crowd_is_left_as_it_is(monkeypatch):
+    pairs = [(0, 1, -4.0), (0, 2, 0.9), (1, 2, 0.3)]
+    monkeypatch.setattr(contested, "CROWD", 3)
+    assert settled(*pairs) == [(0, 2)]
+    monkeypatch.setattr(contested, "CROWD", 2)
+    assert settled(*pairs) == [(0, 2), (1, 2)]
+
+
+def test_the_search_says_which_pairs_are_settled(monkeypatch):
     said = {(0, 1): 0.8, (0, 2): 0.01, (1, 2): 0.6}
 
     def scores(i, j, mirrored, thumbs):
@@ -290,11 +319,12 @@ def test_what_the_search_returns_is_settled(monkeypatch):
     monkeypatch.setattr(near, "scores", scores)
     picture = new_crop(photo(1), *CROP)
     pairs = found([picture, jpeg(picture, 60), jpeg(picture, 80)])
-    assert (listed(pairs), pairs.candidates) == ([(0, 1, False)], 3)
+    assert (listed(pairs), pairs.candidates) == ([(0, 1, False), (1, 2, False)], 3)
+    assert pairs.settled.tolist() == [True, False]
 
 
 def by_hand(links: list[tuple[int, int, float]]) -> dict[int, int]:
-    """Return what `joined` does, looking at all links after every step."""
+    """Return what `joined` does, looking at all links after every step; links with two equal means are not judged."""
     odds: dict[tuple[int, int], float] = {}
     for one, other, value in links:
         odds[one, other] = max(value, odds.get((one, other), value))
@@ -305,16 +335,16 @@ def by_hand(links: list[tuple[int, int, float]]) -> dict[int, int]:
             ends = sorted((owner[one], owner[other]))
             if ends[0] != ends[1]:
                 between.setdefault((ends[0], ends[1]), []).append(value)
-        best = max(
-            between, key=lambda ends: (sum(between[ends]) / len(between[ends]), -ends[0], -ends[1]), default=None
-        )
-        if best is None or sum(between[best]) <= 0:
+        means = {ends: sum(values) / len(values) for ends, values in between.items()}
+        best = max(means, key=lambda ends: means[ends], default=None)
+        if best is None or means[best] <= 0:
             return owner
+        assume(list(means.values()).count(means[best]) == 1)
         owner = {row: best[0] if first == best[1] else first for row, first in owner.items()}
 
 
 LINKS = st.lists(
-    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(-8, 8)).filter(lambda link: link[0] < link[1]),
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(-999, 999)).filter(lambda link: link[0] < link[1]),
     max_size=40,
 )
 
@@ -323,14 +353,17 @@ LINKS = st.lists(
 @given(LINKS)
 def test_clusters_are_joined_by_the_largest_mean(links):
     whole = [(one, other, float(odds)) for one, other, odds in links]  # sums of whole numbers are exact in any order
-    assert contested.joined(whole) == by_hand(whole)
+    clusters, expected = contested.joined(whole), by_hand(whole)
+    assert clusters.keys() == expected.keys()
+    assert all((clusters[a] == clusters[b]) == (expected[a] == expected[b]) for a in expected for b in expected)
 
 
 @settings(max_examples=100, deadline=None)
 @given(LINKS)
-def test_what_passed_alone_stays_where_nothing_failed(links):
+def test_a_dispute_touches_nothing_elsewhere(links):
     passed = [(one, other, abs(odds) + 0.5) for one, other, odds in links]
-    assert not passed or settled(*passed) == [(one, other) for one, other, _ in passed]
+    disputed = [(20, 21, -4.0), (20, 22, 0.9), (21, 22, 0.3)]
+    assert settled(*passed, *disputed) == [*((one, other) for one, other, _ in passed), (20, 22)]
 
 
 # groups
@@ -338,8 +371,9 @@ def test_what_passed_alone_stays_where_nothing_failed(links):
 
 def pairs_of(*rows: tuple[int, int] | tuple[int, int, bool]) -> near.Pairs:
     i, j, flip = zip(*[(*row, False)[:3] for row in rows], strict=True) if rows else ((), (), ())
-    scores = np.ones(len(rows), np.float32)
-    return near.Pairs(np.array(i, np.int64), np.array(j, np.int64), np.array(flip, np.bool_), scores, len(rows), 0)
+    scores, settled = np.ones(len(rows), np.float32), np.ones(len(rows), np.bool_)
+    arrays = np.array(i, np.int64), np.array(j, np.int64), np.array(flip, np.bool_)
+    return near.Pairs(*arrays, scores, settled, len(rows), 0)
 
 
 def by_distance(most: int):
