@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,23 +133,56 @@ def speed(options: argparse.Namespace) -> bool:
 
 
 def peers(options: argparse.Namespace) -> bool:
-    """Print what a 256-bit search by faiss takes and finds at the first of the counts."""
+    """Print what others take and find among the first of the counts, beside the same planted copies."""
+    whole, count = store(max(options.counts), Path(options.cache)), min(options.counts)
+    planted = {(int(i), int(j)) for i, j in whole.planted if j < count}
+    for name, search in PEERS.items():
+        try:
+            took, found = search(whole, count, options.workers)
+        except ModuleNotFoundError as err:
+            print(f"{name}: not run, {err.name} is not installed", flush=True)
+            continue
+        hit, wrong = len(planted & found) / len(planted), len(found - planted)
+        print(f"{name}: {count:,} in {took:.1f} s, recall {hit:.3f}, wrong {wrong:,}", flush=True)
+    return True
+
+
+Found = tuple[float, set[tuple[int, int]]]
+"""Seconds, and the pairs."""
+
+
+def _faiss(column: int, most: int, whole: Store, count: int, workers: int) -> Found:
+    """Search one of our hashes by brute force, up to a number of bits."""
     import faiss  # type: ignore[import-not-found]
 
-    whole, count = store(max(options.counts), Path(options.cache)), min(options.counts)
-    faiss.omp_set_num_threads(options.workers)
-    planted = {(int(i), int(j)) for i, j in whole.planted if j < count}
-    for name, bits, column, most in (("64 bits <= 8", 64, 0, 8), ("256 bits <= 60", 256, 1, 60)):
-        rows = whole.hashes[column][:count]
-        rows = np.ascontiguousarray(rows.view(np.uint8).reshape(count, -1))
-        start, found = time.perf_counter(), set[tuple[int, int]]()
-        index = faiss.IndexBinaryFlat(bits)
-        index.add(rows)
-        for first in range(0, count, 10_000):
-            ends, _, near = index.range_search(rows[first : first + 10_000], most + 1)
-            asked = np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.int64))) + first
-            found |= {(int(i), int(j)) for i, j in zip(asked, near, strict=True) if i < j}
-        took = time.perf_counter() - start
-        print(f"faiss flat, {name}: {count:,} in {took:.1f} s, recall {len(planted & found) / len(planted):.3f}, "
-              f"wrong {len(found - planted):,}")  # fmt: skip
-    return True
+    faiss.omp_set_num_threads(workers)
+    rows = whole.hashes[column][:count]
+    rows = np.ascontiguousarray(rows.view(np.uint8).reshape(count, -1))
+    start, found = time.perf_counter(), set[tuple[int, int]]()
+    index = faiss.IndexBinaryFlat(8 * rows.shape[1])
+    index.add(rows)
+    for first in range(0, count, 10_000):
+        ends, _, near = index.range_search(rows[first : first + 10_000], most + 1)
+        asked = np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.int64))) + first
+        found |= {(int(i), int(j)) for i, j in zip(asked, near, strict=True) if i < j}
+    return time.perf_counter() - start, found
+
+
+def _imagededup(whole: Store, count: int, workers: int) -> Found:
+    """Search its own hashes as its documentation shows, with its default threshold; making them is not counted."""
+    from imagededup.methods import PHash  # type: ignore[import-not-found]
+
+    hasher = PHash(verbose=False)
+    names = [str(row) for row in range(count)]
+    codes = {name: hasher.encode_image(image_array=whole.thumbs(np.array([int(name)]))[0]) for name in names}
+    start = time.perf_counter()
+    near = hasher.find_duplicates(encoding_map=codes, num_dist_workers=workers)
+    took = time.perf_counter() - start
+    return took, {(int(one), int(other)) for one in near for other in near[one] if int(one) < int(other)}
+
+
+PEERS: dict[str, Callable[[Store, int, int], Found]] = {
+    "faiss flat, 64 bits <= 8": partial(_faiss, 0, 8),
+    "faiss flat, 256 bits <= 60": partial(_faiss, 1, 60),
+    "imagededup PHash, 64 bits <= 10": _imagededup,
+}
