@@ -51,11 +51,11 @@ def looked_at(rows: list[Picture]) -> Pairs:
         part = slice(start, start + same.BATCH)
         one, other = (thumbs[at[part]].astype(np.float32) for at in (found.i, found.j))
         other[found.mirrored[part]] = other[found.mirrored[part], :, ::-1]
-        maps, first = same.first_look(one, other)
-        kept = np.flatnonzero(first >= same.AGAIN)
+        first = same.first_look(one, other)
+        kept = np.flatnonzero(first.scores >= same.AGAIN)
         if not len(kept):
             continue
-        looks.append(same.evidence(one[kept], other[kept], maps[kept], first[kept]))
+        looks.append(same.evidence(one[kept], other[kept], first.at(kept)))
         pairs.append(np.stack([found.i[part], found.j[part]], 1)[kept])
     apart, which = seen_apart(rows), np.concatenate(pairs).tolist()
     true = np.array([rows[i].photo == rows[j].photo for i, j in which])

@@ -28,8 +28,8 @@ LEAST = 0.91
 """Cosine of two keys from which a pair is verified."""
 ROWS = 20_000
 """Keys made at a time."""
-LOT = 4096
-"""Pairs verified at a time: their thumbnails are 32 MB at most."""
+LOT = 1024
+"""Pairs verified at a time: their thumbnails are 8 MB at most, and several workers end at about the same time."""
 
 
 class Pairs(NamedTuple):

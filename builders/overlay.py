@@ -130,6 +130,15 @@ def blurring(side: int, into: int, blur: float) -> Floats:
     return np.asarray(weight / weight.sum(1, keepdims=True), np.float32)
 
 
+def fineness(thumbs: Floats) -> Floats:
+    """Return the logarithm of the share of the finest detail: less in a picture that was smaller once."""
+    fine, less, least = (
+        blurred(thumbs, blurring(thumbs.shape[1], thumbs.shape[1], blur))[:, 6:-6, 6:-6] for blur in (0.6, 1.4, 2.8)
+    )
+    share = (((fine - less) ** 2).sum((1, 2)) + 20) / (((less - least) ** 2).sum((1, 2)) + 100)
+    return np.asarray(np.log(share), np.float32)
+
+
 @cache
 def border(side: int) -> Floats:
     """Return weights that fall to the edges, where another crop shows something else."""

@@ -21,6 +21,7 @@ from ferbuild.builders.overlay import (
     blurring,
     border,
     correlation,
+    fineness,
     improved,
     inside,
     inverse,
@@ -114,23 +115,35 @@ def same(a: Thumbs, b: Thumbs) -> Floats:
 
 def _scores(a: Thumbs, b: Thumbs) -> Floats:
     one, other = a.astype(np.float32), b.astype(np.float32)
-    maps, scores = first_look(one, other)
-    again = np.flatnonzero(scores >= AGAIN)
+    seen = first_look(one, other)
+    again = np.flatnonzero(seen.scores >= AGAIN)
     if len(again):
-        scores[again] = weighed(evidence(one[again], other[again], maps[again], scores[again]))
-    return scores
+        seen.scores[again] = weighed(evidence(one[again], other[again], seen.at(again)))
+    return seen.scores
 
 
-def first_look(one: Floats, other: Floats) -> tuple[Maps, Floats]:
-    """Return the maps, and scores that only tell what is worth a second look."""
+class First(NamedTuple):
+    """Of a first look at k pairs."""
+
+    maps: Maps
+    scores: Floats
+    """k: these only tell what is worth a second look."""
+    unlike: npt.NDArray[np.bool_]
+    """k: one picture is less sharp than the other, by GAP or more; not judged where the two cannot be laid over."""
+
+    def at(self, rows: npt.NDArray[np.intp]) -> First:
+        return First(self.maps[rows], self.scores[rows], self.unlike[rows])
+
+
+def first_look(one: Floats, other: Floats) -> First:
     maps, close = register(one, other)
-    scores = np.zeros(len(one), np.float32)
+    scores, unlike = np.zeros(len(one), np.float32), np.zeros(len(one), np.bool_)
     kept = np.flatnonzero(close >= HOPELESS)
-    unlike = _unlike(one[kept], other[kept])
-    for rows, blur in ((kept[~unlike], SHARP), (kept[unlike], SOFT)):
+    unlike[kept] = np.abs(fineness(one[kept]) - fineness(other[kept])) >= GAP
+    for rows, blur in ((kept[~unlike[kept]], SHARP), (kept[unlike[kept]], SOFT)):
         if len(rows):
             scores[rows] = judge(differences(one[rows], other[rows], maps[rows], blur))
-    return maps, scores
+    return First(maps, scores, unlike)
 
 
 class Evidence(NamedTuple):
@@ -143,7 +156,7 @@ class Evidence(NamedTuple):
     excess: Floats
     """Share of the worst place's contrast that differs, less where it is white, over what is allowed of it."""
     unlike: npt.NDArray[np.bool_]
-    """One picture is less sharp than the other, by GAP or more."""
+    """As at the first look."""
 
 
 def weighed(found: Evidence) -> Floats:
@@ -153,9 +166,9 @@ def weighed(found: Evidence) -> Floats:
     return np.asarray(np.minimum(sure, 1 / (1 + found.excess)), np.float32)
 
 
-def evidence(one: Floats, other: Floats, maps: Maps, first: Floats) -> Evidence:
+def evidence(one: Floats, other: Floats, first: First) -> Evidence:
     """Look again at pairs, k x 64 x 64 grey levels each, of a first score that is at least AGAIN."""
-    laid = _laid(one, other, maps, MIDDLE)
+    laid = _laid(one, other, first.maps, MIDDLE)
     fit = _fitted(laid)
     small = _places(laid, fit)
     count = np.maximum(small.seen.sum((1, 2)), 1)
@@ -167,26 +180,15 @@ def evidence(one: Floats, other: Floats, maps: Maps, first: Floats) -> Evidence:
     worst, worst_clear = (np.where(small.seen, x, 0).max((1, 2)) for x in (share, clear))
     lesser = np.minimum(one.std((1, 2)), other.std((1, 2)))
     finest = np.maximum(_finest(one), _finest(other))
-    values = np.stack([1 / np.clip(first, 1e-3, 0.999) - 1, broad, lesser, finest, near, worst], 1)
+    values = np.stack([1 / np.clip(first.scores, 1e-3, 0.999) - 1, broad, lesser, finest, near, worst], 1)
     allowed = QUIET + LOUD * np.minimum(_median(share, small.seen), LOUDEST)
     excess = np.asarray(worst_clear / allowed, np.float32)
-    return Evidence(np.log(values + 1e-6).astype(np.float32), excess, _unlike(one, other))
+    return Evidence(np.log(values + 1e-6).astype(np.float32), excess, first.unlike)
 
 
 def _finest(pictures: Floats) -> Floats:
     fine, less = (blurred(pictures, blurring(SIDE, SIDE, blur)) for blur in (0.6, 1.2))
     return np.asarray(np.median(np.abs(fine - less).reshape(len(pictures), -1), axis=1), np.float32)
-
-
-def _unlike(one: Floats, other: Floats) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.abs(fineness(one) - fineness(other)) >= GAP)
-
-
-def fineness(thumbs: Floats) -> Floats:
-    """Return the logarithm of the share of the finest detail: less in a picture that was smaller once."""
-    fine, less, least = (blurred(thumbs, blurring(SIDE, SIDE, blur))[:, 6:-6, 6:-6] for blur in (0.6, 1.4, 2.8))
-    share = (((fine - less) ** 2).sum((1, 2)) + 20) / (((less - least) ** 2).sum((1, 2)) + 100)
-    return np.asarray(np.log(share), np.float32)
 
 
 class Differences(NamedTuple):
@@ -249,16 +251,17 @@ def _laid(a: Floats, b: Floats, maps: Maps, blur: float) -> Laid:
     inner = inside(SIDE, EDGE)
     seen = warped(np.where(b < WHITE, inner, 0).astype(np.float32), maps, cv2.BORDER_CONSTANT)
     seen = (seen * np.where(a < WHITE, inner, 0) > 0.999).astype(np.float32)
-    sharp, light = blurring(SIDE, SIDE, blur), blurring(SIDE, SIDE, WIDE)
     over = warped(b, maps)
-    one, other = (levelled(_within(x, seen, sharp) - _within(x, seen, light), seen) for x in (a, over))
+    shares = [(matrix, blurred(seen, matrix) + 1e-3) for matrix in (blurring(SIDE, SIDE, x) for x in (blur, WIDE))]
+    one, other = (levelled(_band(x * seen, shares), seen) for x in (a, over))
     bright = np.clip((np.maximum(a, over) - BRIGHT) / (WHITE - BRIGHT), 0, 1)
     return Laid(one, other, seen, np.asarray(bright, np.float32))
 
 
-def _within(pictures: Floats, seen: Floats, matrix: Floats) -> Floats:
-    """Blur what is seen alone: across an edge, another crop shows something else."""
-    return np.asarray(blurred(pictures * seen, matrix) / (blurred(seen, matrix) + 1e-3), np.float32)
+def _band(pictures: Floats, shares: list[tuple[Floats, Floats]]) -> Floats:
+    """Take noise and light off what is seen alone: across an edge, another crop shows something else."""
+    fine, light = (np.asarray(blurred(pictures, matrix) / share, np.float32) for matrix, share in shares)
+    return fine - light
 
 
 def _fitted(laid: Laid) -> Floats:
