@@ -56,6 +56,7 @@ bench: $(VENV)/.bench
 	-$(BIN)/python benchmarks/faces_speed.py memory --keep
 	-$(BIN)/python benchmarks/detection_speed.py --keep
 	-$(BIN)/python benchmarks/near_duplicates.py speed
+	-$(BIN)/python benchmarks/near_duplicates.py peers --counts 20000 1000000
 	-$(BIN)/python benchmarks/near_duplicates.py quality
 	-$(BIN)/python benchmarks/asking.py --keep
 	-$(BIN)/python benchmarks/quota.py
