@@ -15,10 +15,9 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders.clusters import Ints, clusters
+from ferbuild.builders.clusters import Bools, Ints, clusters
 from ferbuild.builders.same import SAME_FROM
 
-Bools = npt.NDArray[np.bool_]
 Link = tuple[int, int, float]
 """Two rows, the lower first, and the log-odds that they are one photograph."""
 Beside = dict[int, dict[int, tuple[float, int]]]

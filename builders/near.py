@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ferbuild.builders import cells, contested, hashing, probing
+from ferbuild.builders.clusters import Bools as Bools
+from ferbuild.builders.clusters import Ints as Ints
 from ferbuild.builders.clusters import clusters
 from ferbuild.builders.hashing import FLAT, Columns, one_thread
 from ferbuild.builders.same import SAME_FROM, Thumbs, same
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Fetch = Callable[[Ints], Thumbs]
 """From rows to their thumbnails, k x 64 x 64."""
 Tick = Callable[[int, int], None]
