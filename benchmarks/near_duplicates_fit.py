@@ -43,7 +43,7 @@ class Pairs(NamedTuple):
 
 
 def looked_at(rows: list[Picture]) -> Pairs:
-    thumbs = np.array([row.thumb for row in rows])
+    thumbs = np.concatenate([row.shown.thumbs for row in rows])
     with one_thread():
         found = near.candidates(joined([row.hashes for row in rows]))
     looks, pairs = [], []

@@ -21,9 +21,9 @@ import face_pictures as made
 import numpy as np
 import numpy.typing as npt
 
+from ferbuild.builders import compared
 from ferbuild.builders.hashing import Columns, hash_many
 from ferbuild.builders.near import Pairs, near_pairs
-from ferbuild.builders.same import thumbnail
 
 Pixels = npt.NDArray[np.uint8]
 NEW = "cropped anew"
@@ -39,7 +39,8 @@ class Picture(NamedTuple):
     person: int
     """Number of the person: of those with several expressions; else -1."""
     hashes: Columns
-    thumb: Pixels
+    shown: compared.Pictures
+    """One picture."""
     plain: Pixels | None = None
     """Of a person's first pictures: the crop before it was coded, grey."""
 
@@ -100,7 +101,7 @@ def pictures(seed: int, count: int, persons: int, size: int, cache: Path) -> Ite
 
 def _picture(photo: int, kind: str, person: int, pixels: Pixels) -> Picture:
     pixels = np.ascontiguousarray(pixels)
-    return Picture(photo, kind, person, hash_many([pixels]), thumbnail(pixels))
+    return Picture(photo, kind, person, hash_many([pixels]), compared.pictures([pixels]))
 
 
 def _grey(pixels: Pixels) -> Pixels:
@@ -140,12 +141,16 @@ def joined(parts: list[Columns]) -> Columns:
     return Columns(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
+def shown(rows: list[Picture]) -> compared.Fetch:
+    thumbs = np.concatenate([row.shown.thumbs for row in rows])
+    return lambda at: compared.Pictures(thumbs[at], [rows[row].shown.whole[0] for row in at])
+
+
 def quality(size: int, options: argparse.Namespace) -> bool:
     cache = Path(options.cache)
     cache.mkdir(parents=True, exist_ok=True)
     rows = list(pictures(options.seed, options.others, options.persons, size, cache))
-    thumbs = np.array([row.thumb for row in rows])
-    found = near_pairs(joined([row.hashes for row in rows]), lambda at: thumbs[at], workers=options.workers)
+    found = near_pairs(joined([row.hashes for row in rows]), shown(rows), workers=options.workers)
     return report(size, rows, found)
 
 

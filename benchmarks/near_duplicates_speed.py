@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from near_duplicates_quality import HARSH, NEW, Pixels, joined
 
+from ferbuild.builders import compared
 from ferbuild.builders.hashing import Columns, hash_many
 from ferbuild.builders.near import near_pairs
-from ferbuild.builders.same import SIDE, thumbnail
 
 LIMITS = {100_000: 15, 360_000: 90, 1_000_000: 360}
 """Seconds on two cores."""
@@ -40,16 +40,18 @@ class Store(NamedTuple):
     """Copies x 2: original and copy."""
     kinds: npt.NDArray[np.str_]
 
-    def thumbs(self, at: npt.NDArray[np.int64]) -> Pixels:
-        """Decode rows; the file is read and not mapped, as mapped pages would count as memory."""
-        out = np.empty((len(at), SIDE, SIDE), np.uint8)
+    def pictures(self, at: npt.NDArray[np.int64]) -> compared.Pictures:
+        """Decode rows."""
+        return compared.pictures(self._decoded(at))
+
+    def _decoded(self, at: npt.NDArray[np.int64]) -> Iterator[Pixels]:
+        """Yield rows; the file is read and not mapped, as mapped pages would count as memory."""
         with self.path.open("rb") as file:
-            for row, into in zip(at, out, strict=True):
+            for row in at:
                 start = int(self.ends[row - 1]) if row else 0
                 file.seek(start)
                 data = np.frombuffer(file.read(int(self.ends[row]) - start), np.uint8)
-                into[:] = thumbnail(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8))
-        return out
+                yield np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 LOT = 2000
@@ -109,7 +111,7 @@ def speed(options: argparse.Namespace) -> bool:
     for count in options.counts:
         start, busy = time.perf_counter(), time.process_time()
         columns = Columns(whole.hashes[0][:count], whole.hashes[1][:count], whole.hashes[2][:count])
-        found = near_pairs(columns, whole.thumbs, workers=options.workers)
+        found = near_pairs(columns, whole.pictures, workers=options.workers)
         took, busy = time.perf_counter() - start, time.process_time() - busy
         inside = whole.planted[:, 1] < count
         planted = {(int(i), int(j)) for i, j in whole.planted[inside]}
@@ -174,7 +176,7 @@ def _imagededup(whole: Store, count: int, workers: int) -> Found:
 
     hasher = PHash(verbose=False)
     names = [str(row) for row in range(count)]
-    codes = {name: hasher.encode_image(image_array=whole.thumbs(np.array([int(name)]))[0]) for name in names}
+    codes = {name: hasher.encode_image(image_array=whole.pictures(np.array([int(name)])).thumbs[0]) for name in names}
     start = time.perf_counter()
     near = hasher.find_duplicates(encoding_map=codes, num_dist_workers=workers)
     took = time.perf_counter() - start

@@ -25,7 +25,7 @@ NO_PAIRS = Pairs(_NO_ROWS, _NO_ROWS, _NONE, np.zeros(0, np.float32), settled=_NO
 def search(faces: Faces, *, workers: int, tick: Tick = lambda done, total: None) -> Pairs:
     """Return the verified near duplicates, by row: among the first faces of every class of equal pixels."""
     rows = faces.pictured
-    found = near.near_pairs(faces.hashes(rows), lambda some: faces.thumbnails(rows[some]), workers=workers, tick=tick)
+    found = near.near_pairs(faces.hashes(rows), lambda some: faces.pictures(rows[some]), workers=workers, tick=tick)
     if found.cut:
         log.info("near duplicates: in crowds of pictures that all look alike, %d pairs were not compared", found.cut)
     return found._replace(i=rows[found.i], j=rows[found.j])
@@ -33,7 +33,7 @@ def search(faces: Faces, *, workers: int, tick: Tick = lambda done, total: None)
 
 def verifier(faces: Faces) -> Verify:
     """Return what compares pairs that were no candidates, some at a time."""
-    verify = groups.verifier(faces.thumbnails)
+    verify = groups.verifier(faces.pictures)
 
     def in_lots(i: Ints, j: Ints, mirrored: Bools) -> Bools:
         lots = [slice(start, start + near.LOT) for start in range(0, len(i), near.LOT)]

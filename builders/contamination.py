@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from ferbuild.builders import faces, known_faces, near, outside
+from ferbuild.builders import compared, faces, known_faces, near, outside
 from ferbuild.builders.alike import contaminated, search, verifier
 from ferbuild.builders.build import Build
 from ferbuild.builders.errors import FerError
@@ -127,12 +127,9 @@ def _scores(known: Faces, others: near.Ints, rows: near.Ints) -> tuple[pl.Series
     """Return the score of every pair as it is, and of the training face mirrored."""
     lots = [slice(start, start + near.LOT) for start in range(0, len(rows), near.LOT)]
     found = [
-        np.concatenate(
-            [
-                np.zeros(0, np.float32),
-                *(near.scores(others[lot], rows[lot], np.full(len(rows[lot]), flip), known.thumbnails) for lot in lots),
-            ]
-        )
+        compared.joined(
+            compared.compare(others[lot], rows[lot], np.full(len(rows[lot]), flip), known.pictures) for lot in lots
+        ).score
         for flip in (False, True)
     ]
     return pl.Series(found[0], dtype=pl.Float32), pl.Series(found[1], dtype=pl.Float32)

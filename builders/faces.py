@@ -18,7 +18,7 @@ from ferbuild.builders.stage import JOB_BYTES, PART_ROWS, Job, Plan, portions
 from ferbuild.filters import bind, face
 from ferbuild.manifests.recipe import Picture
 
-VERSION = 3
+VERSION = 4
 FOLDER = "faces"
 ABOUT = "Faces from facial-expression releases, decoded, cut out, hashed and told apart; one row a face."
 

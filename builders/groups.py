@@ -9,20 +9,21 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ferbuild.builders.compared import Fetch, compare
 from ferbuild.builders.hashing import one_thread
-from ferbuild.builders.near import Bools, Fetch, Ints, Pairs, scores
+from ferbuild.builders.near import Bools, Ints, Pairs
 from ferbuild.builders.same import SAME_FROM
 
 Verify = Callable[[Ints, Ints, Bools], Bools]
 """From rows, others and whether these are mirrored to whether both show one photograph."""
 
 
-def verifier(thumbs: Fetch) -> Verify:
+def verifier(fetch: Fetch) -> Verify:
     """Return what `group` asks about pairs that were no candidates."""
 
     def verify(i: Ints, j: Ints, mirrored: Bools) -> Bools:
         with one_thread():
-            return scores(i, j, mirrored, thumbs) >= SAME_FROM
+            return compare(i, j, mirrored, fetch).score >= SAME_FROM
 
     return verify
 

@@ -16,14 +16,14 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from ferbuild.builders import images, shards
+from ferbuild.builders import compared, images, shards
+from ferbuild.builders.compared import Pictures
 from ferbuild.builders.config import Settings
 from ferbuild.builders.errors import FerError
 from ferbuild.builders.hashing import Columns
 from ferbuild.builders.mark import read_mark
 from ferbuild.builders.near import Bools, Ints
 from ferbuild.builders.record import FACES
-from ferbuild.builders.same import SIDE, Thumbs, thumbnail
 
 ROWS = pl.Schema(
     {
@@ -101,13 +101,10 @@ class Faces:
     def hashes(self, rows: Ints) -> Columns:
         return taken(self.hashed, rows)
 
-    def thumbnails(self, rows: Ints) -> Thumbs:
+    def pictures(self, rows: Ints) -> Pictures:
         """Return what is compared of some pictures."""
-        found = np.zeros((len(rows), SIDE, SIDE), np.uint8)
         places = self.rows[rows].select("file", "at").iter_rows()
-        for into, (file, at) in zip(found, places, strict=True):
-            into[:] = thumbnail(self.pixels(file, at))
-        return found
+        return compared.pictures(self.pixels(file, at) for file, at in places)
 
     def pixels(self, file: int, at: int) -> images.Pixels:
         return images.decode(self.open(file, at), max_pixels=self.max_pixels)

@@ -13,15 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ferbuild.builders import cells, contested, hashing, probing
+from ferbuild.builders import cells, compared, contested, hashing, probing
 from ferbuild.builders.clusters import Bools as Bools
 from ferbuild.builders.clusters import Ints as Ints
 from ferbuild.builders.clusters import clusters
+from ferbuild.builders.compared import Fetch
 from ferbuild.builders.hashing import FLAT, Columns, one_thread
-from ferbuild.builders.same import SAME_FROM, Thumbs, same
+from ferbuild.builders.same import SAME_FROM
 
-Fetch = Callable[[Ints], Thumbs]
-"""From rows to their thumbnails, k x 64 x 64."""
 Tick = Callable[[int, int], None]
 
 LEAST = 0.91
@@ -29,7 +28,7 @@ LEAST = 0.91
 ROWS = 20_000
 """Keys made at a time."""
 LOT = 1024
-"""Pairs verified at a time: their thumbnails are 8 MB at most, and several workers end at about the same time."""
+"""Pairs verified at a time: their pictures are 40 MB at most, and several workers end at about the same time."""
 
 
 class Pairs(NamedTuple):
@@ -41,9 +40,9 @@ class Pairs(NamedTuple):
     mirrored: Bools
     """j shows i mirrored."""
     score: npt.NDArray[np.float32]
-    """Of `same`, from SAME_FROM to 1."""
+    """Of `compared`, from SAME_FROM to 1."""
     settled: Bools
-    """The pair is not at odds with what other pairs say, those that failed included."""
+    """The pair passes with a margin, and is not at odds with what other pairs say, those that failed included."""
     candidates: int
     """Pairs that were verified."""
     cut: int
@@ -57,39 +56,30 @@ class Candidates(NamedTuple):
     cut: int
 
 
-def near_pairs(columns: Columns, thumbs: Fetch, *, workers: int = 1, tick: Tick = lambda done, total: None) -> Pairs:
+def near_pairs(columns: Columns, fetch: Fetch, *, workers: int = 1, tick: Tick = lambda done, total: None) -> Pairs:
     """Return the pairs of rows that show one photograph; the same whatever the workers, which are threads.
 
-    thumbs: called with rows in ascending order, none twice in a call; from several threads where there are workers.
+    fetch: called with rows in ascending order, none twice in a call; from several threads where there are workers.
     """
     with one_thread():
-        return _near_pairs(columns, thumbs, workers, tick)
+        return _near_pairs(columns, fetch, workers, tick)
 
 
-def _near_pairs(columns: Columns, thumbs: Fetch, workers: int, tick: Tick) -> Pairs:
-    found = candidates(columns, workers=workers)
-    order = _by_cluster(len(columns.descriptor), found.i, found.j)
-    i, j, mirrored = found.i[order], found.j[order], found.mirrored[order]
+def _near_pairs(columns: Columns, fetch: Fetch, workers: int, tick: Tick) -> Pairs:
+    tried = candidates(columns, workers=workers)
+    order = _by_cluster(len(columns.descriptor), tried.i, tried.j)
+    i, j, mirrored = tried.i[order], tried.j[order], tried.mirrored[order]
     lots = [slice(start, start + LOT) for start in range(0, len(i), LOT)]
-    score = np.zeros(len(i), np.float32)
+    parts = []
     with ThreadPoolExecutor(workers) as pool:
-        parts = pool.map(lambda lot: scores(i[lot], j[lot], mirrored[lot], thumbs), lots)
-        for lot, part in zip(lots, parts, strict=True):
-            score[lot] = part
-            tick(min(lot.stop, len(i)), len(i))
-    settled = contested.settled(len(columns.descriptor), i, j, mirrored, score)
-    kept = np.flatnonzero(score >= SAME_FROM)
+        for part in pool.map(lambda lot: compared.compare(i[lot], j[lot], mirrored[lot], fetch), lots):
+            parts.append(part)
+            tick(min(LOT * len(parts), len(i)), len(i))
+    found = compared.joined(parts)
+    settled = contested.settled(len(columns.descriptor), i, j, mirrored, found)
+    kept = np.flatnonzero(found.score >= SAME_FROM)
     kept = kept[np.lexsort((mirrored[kept], j[kept], i[kept]))]
-    return Pairs(i[kept], j[kept], mirrored[kept], score[kept], settled[kept], len(i), found.cut)
-
-
-def scores(i: Ints, j: Ints, mirrored: Bools, thumbs: Fetch) -> npt.NDArray[np.float32]:
-    """Return the score of every pair of rows; each row's thumbnail is fetched once."""
-    rows, places = np.unique(np.concatenate([i, j]), return_inverse=True)
-    pictures = thumbs(rows)
-    one, other = pictures[places[: len(i)]], pictures[places[len(i) :]]
-    other[mirrored] = other[mirrored, :, ::-1]
-    return same(one, other)
+    return Pairs(i[kept], j[kept], mirrored[kept], found.score[kept], settled[kept], len(i), tried.cut)
 
 
 def _by_cluster(count: int, i: Ints, j: Ints) -> Ints:

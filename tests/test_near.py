@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ferbuild.builders import cells, contested, groups, hashing, near, overlay, probing, same
+from ferbuild.builders import cells, compared, contested, groups, hashing, near, overlay, probing, same
 from ferbuild.builders.render.draw import draw, draw_at
 from ferbuild.builders.render.head import load_head
 from ferbuild.builders.render.picture import render
@@ -61,8 +61,7 @@ def hashed(pictures: list[np.ndarray]) -> hashing.Columns:
 
 
 def found(pictures: list[np.ndarray], **options) -> near.Pairs:
-    thumbs = np.array([same.thumbnail(picture) for picture in pictures])
-    return near.near_pairs(hashed(pictures), lambda at: thumbs[at], **options)
+    return near.near_pairs(hashed(pictures), lambda at: compared.pictures(pictures[row] for row in at), **options)
 
 
 def listed(pairs: near.Pairs) -> list[tuple[int, int, bool]]:
@@ -254,11 +253,16 @@ def test_a_crowd_that_looks_alike_is_cut_and_counted_but_held_together():
 # what pairs say of each other
 
 
-def settled(*pairs: tuple[int, int, float] | tuple[int, int, float, bool]) -> list[tuple[int, int]]:
-    """Return the pairs that are settled, of pairs with the log-odds that they are one photograph, and mirrored ones."""
+def settled(*pairs: tuple[int, int, float] | tuple[int, int, float, bool], made=(), small=False) -> list:
+    """Return the pairs that are settled, of pairs with their log-odds beyond what is asked for, and mirrored ones.
+
+    made: the original and the copy of those that were made of one another.
+    """
     i, j, odds, mirrored = (np.array(part) for part in zip(*[(*pair, False)[:4] for pair in pairs], strict=True))
-    score = (1 / (1 + np.exp(-odds.astype(float)))).astype(np.float32)
-    stays = contested.settled(int(max(j)) + 1, i, j, mirrored, score)
+    score = (1 / (1 + np.exp(-odds.astype(float) - contested.CAUTION[small]))).astype(np.float32)
+    which = [(pair in made) - (pair[::-1] in made) for pair in zip(i.tolist(), j.tolist(), strict=True)]
+    found = compared.Compared(score, np.array(which, np.int8), np.full(len(i), small))
+    stays = contested.settled(int(max(j)) + 1, i, j, mirrored, found)
     return list(zip(i[stays].tolist(), j[stays].tolist(), strict=True))
 
 
@@ -298,8 +302,30 @@ def test_a_mirrored_pair_that_failed_says_nothing():
     assert settled((0, 1, 1.0), (1, 2, 0.9), (0, 2, -9.0)) == [(0, 1)]
 
 
+def test_what_a_copy_fails_beside_does_not_count_where_its_original_was_compared():
+    """1 was made of 0, and no longer shows what 0 and 2 have in common; of 3 only the copy is near."""
+    pairs = (0, 1, 3.0), (0, 2, 0.5), (1, 2, -3.0), (1, 3, 0.5)
+    assert settled(*pairs, made=[(0, 1)]) == [(0, 1), (0, 2), (1, 3)]
+    assert settled(*pairs) == [(0, 1), (1, 3)]
+
+
+def test_what_passes_beside_a_copy_does_not_outweigh_its_original():
+    """0 and 2 are apart; 1 and 3 were made of them, so strongly coded that they pass beside each other."""
+    pairs = (0, 1, -0.4), (2, 3, -0.4), (0, 2, -0.6), (1, 2, 0.8), (0, 3, 0.8), (1, 3, 2.0)
+    assert settled(*pairs, made=[(0, 1), (2, 3)]) == [(0, 1), (2, 3)]
+    assert settled(*pairs, made=[(1, 0), (3, 2)]) == [(0, 1), (2, 3), (1, 2), (0, 3), (1, 3)]
+
+
+def test_more_is_asked_of_small_pictures():
+    score = np.full(1, 0.7, np.float32)  # log-odds .85
+    for small, stays in ((False, True), (True, False)):
+        found = compared.Compared(score, np.zeros(1, np.int8), np.array([small]))
+        assert contested.settled(2, np.array([0]), np.array([1]), np.array([False]), found).tolist() == [stays]
+    assert settled((0, 1, -0.1), small=True) == [] != settled((0, 1, -0.1), small=True, made=[(0, 1)])
+
+
 def test_a_pair_that_just_passed_stays_in_a_dispute():
-    assert settled((0, 1, 0.0), (1, 2, 0.9), (2, 3, 0.5), (1, 3, -2.0)) == [(0, 1), (1, 2)]
+    assert settled((0, 1, 1e-4), (1, 2, 0.9), (2, 3, 0.5), (1, 3, -2.0)) == [(0, 1), (1, 2)]
 
 
 def test_a_crowd_is_left_as_it_is(monkeypatch):
@@ -313,10 +339,11 @@ def test_a_crowd_is_left_as_it_is(monkeypatch):
 def test_the_search_says_which_pairs_are_settled(monkeypatch):
     said = {(0, 1): 0.8, (0, 2): 0.01, (1, 2): 0.6}
 
-    def scores(i, j, mirrored, thumbs):
-        return np.array([said[pair] for pair in zip(i.tolist(), j.tolist(), strict=True)], np.float32)
+    def compare(i, j, mirrored, fetch):
+        score = np.array([said[pair] for pair in zip(i.tolist(), j.tolist(), strict=True)], np.float32)
+        return compared.Compared(score, np.zeros(len(i), np.int8), np.zeros(len(i), np.bool_))
 
-    monkeypatch.setattr(near, "scores", scores)
+    monkeypatch.setattr(compared, "compare", compare)
     picture = new_crop(photo(1), *CROP)
     pairs = found([picture, jpeg(picture, 60), jpeg(picture, 80)])
     assert (listed(pairs), pairs.candidates) == ([(0, 1, False), (1, 2, False)], 3)
@@ -325,9 +352,7 @@ def test_the_search_says_which_pairs_are_settled(monkeypatch):
 
 def by_hand(links: list[tuple[int, int, float]]) -> dict[int, int]:
     """Return what `joined` does, looking at all links after every step; links with two equal means are not judged."""
-    odds: dict[tuple[int, int], float] = {}
-    for one, other, value in links:
-        odds[one, other] = max(value, odds.get((one, other), value))
+    odds = {(one, other): value for one, other, value in links}
     owner = {row: row for pair in odds for row in pair}
     while True:
         between: dict[tuple[int, int], list[float]] = {}
@@ -352,6 +377,7 @@ LINKS = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(LINKS)
 def test_clusters_are_joined_by_the_largest_mean(links):
+    links = {link[:2]: link for link in links}.values()
     whole = [(one, other, float(odds)) for one, other, odds in links]  # sums of whole numbers are exact in any order
     clusters, expected = contested.joined(whole), by_hand(whole)
     assert clusters.keys() == expected.keys()
