@@ -166,6 +166,13 @@ def sampled(rng: np.random.Generator, count: int) -> Floats:
     return np.asarray(np.clip((faces * mask + behind * (1 - mask)) * 235, 0, 255), np.float64)
 
 
+def grained(face: Floats, rng: np.random.Generator) -> Pixels:
+    """Return a sampled face as a grey photograph of 108 px with a grain of its own."""
+    fine = cv2.GaussianBlur(rng.normal(0, 6, (108, 108)).astype(np.float32), (0, 0), 0.8)
+    large = cv2.resize(face.astype(np.float32), (108, 108), interpolation=cv2.INTER_CUBIC) + fine
+    return np.clip(large, 0, 255).astype(np.uint8)
+
+
 def photographed(face: Floats, rng: np.random.Generator) -> Pixels:
     """Return a sampled face as a photograph of 288 px with fine detail, colour and a small warp of its own."""
     large = cv2.resize(face.astype(np.float32), (LARGE, LARGE), interpolation=cv2.INTER_CUBIC)

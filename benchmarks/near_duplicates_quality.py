@@ -52,9 +52,7 @@ def others(seed: int, count: int, size: int) -> Iterator[tuple[Pixels, Pixels, s
     for start in range(0, count, 500):
         for number, face in enumerate(made.sampled(rng, 500), start):
             seen = made.window(rng)
-            fine = cv2.GaussianBlur(rng.normal(0, 6, (108, 108)).astype(np.float32), (0, 0), 0.8)
-            large = cv2.resize(face.astype(np.float32), (108, 108), interpolation=cv2.INTER_CUBIC) + fine
-            photo = np.clip(large, 0, 255).astype(np.uint8)
+            photo = made.grained(face, rng)
             photo = photo if size == 48 else cv2.merge([photo, photo, photo])
             first, kind = made.crop(photo, size, seen), kinds[number % len(kinds)]
             if kind == NEW:

@@ -63,16 +63,13 @@ def _lot(number: int) -> tuple[list[npt.NDArray[np.uint8]], list[tuple[int, int,
     """Return the JPEG files of one lot, and its copies: original, copy, kind."""
     rng = np.random.default_rng([9, number])
     fresh = LOT - COPIES
-    faces, grain = made.sampled(rng, fresh).astype(np.uint8), rng.normal(0, 4, (fresh, 48, 48))
-    seen = [made.window(rng) for _ in range(fresh)]
-
-    def shot(at: int, of: made.Window) -> Pixels:
-        return np.asarray(np.clip(made.crop(faces[at], 48, of) + grain[at], 0, 255), np.uint8)
-
-    out, planted = [shot(at, seen[at]) for at in range(fresh)], []
+    photos = [made.grained(face, rng) for face in made.sampled(rng, fresh)]
+    seen = [made.window(rng) for _ in photos]
+    out, planted = [made.crop(photo, 48, of) for photo, of in zip(photos, seen, strict=True)], []
     for at in rng.choice(fresh, COPIES, replace=False):
         kind = NEW if rng.random() < 0.2 else str(rng.choice(list(made.CHANGES)))
-        again = shot(at, made.new_window(rng, seen[at], 48)) if kind == NEW else made.CHANGES[kind](out[at])
+        new = made.crop(photos[at], 48, made.new_window(rng, seen[at], 48))
+        again = new if kind == NEW else made.CHANGES[kind](out[at])
         planted.append((number * LOT + int(at), number * LOT + len(out), kind))
         out.append(again)
     return [made.encoded(picture, 90) for picture in out], planted

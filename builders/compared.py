@@ -7,7 +7,7 @@ are fetched here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -16,15 +16,17 @@ import numpy.typing as npt
 
 from ferbuild.builders import derived
 from ferbuild.builders.clusters import Bools, Ints
+from ferbuild.builders.derived import Greys
+from ferbuild.builders.overlay import correlation
 from ferbuild.builders.same import BATCH, SIDE, Thumbs, same, thumbnail
 
 Grey = npt.NDArray[np.uint8]
 """Rows x columns."""
 
-ASKED = 0.05
-"""Score from which it is asked whether one picture was made of the other: copies reach it, however strongly coded."""
-MADE = 0.98
-"""Score that such a pair has at least."""
+ALIKE = 0.75
+"""Correlation of thumbnails from which it is asked whether one picture was made of the other; a copy reaches .9."""
+SURELY, LIKELY = 1.0, 0.98
+"""Scores of pairs that are such: what else they differ in is not asked."""
 
 
 class Pictures(NamedTuple):
@@ -45,7 +47,7 @@ class Compared(NamedTuple):
     score: npt.NDArray[np.float32]
     """0..1, from SAME_FROM on one photograph."""
     made: npt.NDArray[np.int8]
-    """1: the second picture was made of the first; -1: the first of the second; 0: it does not show."""
+    """1: the second picture surely was made of the first; -1: the first of the second; 0: it does not show."""
     small: Bools
     """One of the pictures is smaller than a thumbnail: little tells two moments apart in it."""
 
@@ -73,28 +75,42 @@ def compare(i: Ints, j: Ints, mirrored: Bools, fetch: Fetch) -> Compared:
     one, other = places[: len(i)], places[len(i) :]
     turned = found.thumbs[other]
     turned[mirrored] = turned[mirrored, :, ::-1]
-    score = same(found.thumbs[one], turned)
-    made = np.zeros(len(i), np.int8)
-    asked = np.flatnonzero(score >= ASKED)
-    for start in range(0, len(asked), BATCH):
-        part = asked[start : start + BATCH]
-        whole = [(found.whole[a], found.whole[b]) for a, b in zip(one[part], other[part], strict=True)]
-        made[part] = _made(whole, mirrored[part])
+    asked = np.flatnonzero(_correlations(found.thumbs[one], turned) >= ALIKE)
+    made, score = np.zeros(len(i), np.int8), np.zeros(len(i), np.float32)
+    for part in _by_size(found.whole, one[asked], other[asked]):
+        some = asked[part]
+        first, second = (np.stack([found.whole[at] for at in side[some]]) for side in (one, other))
+        made[some], score[some] = _made(first, second, mirrored[some])
+    rest = np.flatnonzero(score == 0)
+    score[rest] = same(found.thumbs[one[rest]], turned[rest])
     little = np.array([picture is not None and min(picture.shape) < SIDE for picture in found.whole], np.bool_)
-    return Compared(np.where(made, np.maximum(score, np.float32(MADE)), score), made, little[one] | little[other])
+    return Compared(score, made, little[one] | little[other])
 
 
-def _made(pairs: Sequence[tuple[Grey | None, Grey | None]], mirrored: Bools) -> npt.NDArray[np.int8]:
-    """Return `Compared.made`; pictures of one size are looked at together."""
+def _correlations(one: Thumbs, other: Thumbs) -> npt.NDArray[np.float32]:
+    parts = [slice(start, start + BATCH) for start in range(0, len(one), BATCH)]
+    found = [correlation(one[part].astype(np.float32), other[part].astype(np.float32)) for part in parts]
+    return np.concatenate([np.zeros(0, np.float32), *found])
+
+
+def _by_size(whole: Sequence[Grey | None], one: Ints, other: Ints) -> Iterator[list[int]]:
+    """Yield pairs whose first pictures are of one size, and whose second ones are, BATCH at most."""
     sizes = defaultdict[tuple[tuple[int, ...], ...], list[int]](list)
-    for at, (one, other) in enumerate(pairs):
-        if one is not None and other is not None:
-            sizes[one.shape, other.shape].append(at)
-    out = np.zeros(len(pairs), np.int8)
+    for at, (a, b) in enumerate(zip(one, other, strict=True)):
+        first, second = whole[a], whole[b]
+        if first is not None and second is not None:
+            sizes[first.shape, second.shape].append(at)
     for some in sizes.values():
-        one, other = (np.stack([pairs[at][side] for at in some]) for side in (0, 1))  # type: ignore[misc]
-        ways = mirrored[some, None, None]
-        second = derived.made_of(other, np.where(ways, one[:, :, ::-1], one))
-        first = derived.made_of(one, np.where(ways, other[:, :, ::-1], other))
-        out[some] = np.where(second, 1, np.where(first, -1, 0))
-    return out
+        yield from (some[start : start + BATCH] for start in range(0, len(some), BATCH))
+
+
+def _made(one: Greys, other: Greys, mirrored: Bools) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return `Compared.made` of k pictures of one size and k of one size, and the scores that follow, else 0."""
+    turned = mirrored[:, None, None]
+    surely, likely = derived.made_of(other, np.where(turned, one[:, :, ::-1], one))
+    made = surely.astype(np.int8)
+    rest = np.flatnonzero(~likely)
+    first = derived.made_of(one[rest], np.where(turned, other[:, :, ::-1], other)[rest])
+    made[rest] = -first.surely.astype(np.int8)
+    likely[rest] = first.likely
+    return made, np.where(made, np.float32(SURELY), np.where(likely, np.float32(LIKELY), np.float32(0)))

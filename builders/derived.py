@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from ferbuild.builders.clusters import Bools
 
 Greys = npt.NDArray[np.uint8]
 """k x rows x columns, grey."""
@@ -38,11 +41,11 @@ LUMINANCE = (
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
 """Steps of quality 50: ITU-T T.81, table K.1."""
-QUALITIES = range(5, 99)
+QUALITIES = range(15, 99)
 """Of libjpeg, whose scale of the table Pillow, OpenCV and most others use. Finer steps do not show after rounding."""
 SPREAD, SURE = 0.5, 20.0
-"""Deviation of a coefficient from its multiple, as pixels are rounded; and the log-likelihood, against no steps at all,
-from which steps show."""
+"""Deviation of a coefficient from its multiple, as pixels are rounded; and the log-likelihood, against other steps or
+none, from which steps show."""
 ROUNDED = 1.0
 """Distance from where it may lie that a coefficient is forgiven: pixels were rounded, before coding and after."""
 OUTSIDE = 0.4
@@ -55,32 +58,51 @@ TELLING = 9.9
 on 1,116 pairs of two moments that are hardly to be told apart, one of them coded: JPEG 15 (11.8) was taken for a copy
 of the other moment never, half the size at JPEG 60 (11.2) once; JPEG 10 (9.8) 8 times, half at JPEG 30 (5.4) 28 times.
 """
+PLENTY, WIDEST = 20.0, 3.0
+"""What tells more than that is believed with wider steps, up to so many times: it may have been coded before, too. Of
+the same pairs 11 at most were then taken for copies (24 px JPEG 92): likely enough for a pair, and not for more."""
 
 
-def made_of(copies: Greys, originals: Greys) -> npt.NDArray[np.bool_]:
-    """Return which of k pictures were made of k others by resizing, where the sizes differ, and coding.
+class Made(NamedTuple):
+    """Of k pictures whether they were made of k others."""
+
+    surely: Bools
+    likely: Bools
+    """Or of what the others were made of, too; all that surely were are among them."""
+
+
+def made_of(copies: Greys, originals: Greys) -> Made:
+    """Tell which of k pictures were made of k others by resizing, where the sizes differ, and coding.
 
     copies: k of one size, originals: k of one size; none is larger than LARGEST.
     """
+    out = Made(np.zeros(len(copies), np.bool_), np.zeros(len(copies), np.bool_))
     blocks = _blocks(copies)
-    out = np.zeros(len(copies), np.bool_)
     if not blocks.size:
         return out
     sound = (blocks.min((2, 3), initial=255) > 0) & (blocks.max((2, 3), initial=0) < 255)
     found = _coefficients(blocks)
     steps = _steps(np.where(sound[..., None, None], found, 0))[:, None]
-    told = sound.sum(1) * (np.array(LUMINANCE) / steps).mean((1, 2, 3))
+    told = sound.sum(1) * np.asarray(np.array(LUMINANCE) / steps, np.float32).mean((1, 2, 3))
     tells = np.flatnonzero((sound.mean(1) >= SOUND) & (told >= TELLING))
-    limits, nearest = steps / 2 + ROUNDED, steps * np.rint(found / steps)
+    nearest = steps * np.rint(found / steps)
+    half = np.asarray(steps / 2, np.float32)
+    wider = np.asarray(half * np.clip(told / PLENTY, 1, WIDEST)[:, None, None, None], np.float32)
     for way in WAYS if copies.shape != originals.shape else WAYS[:1]:
-        left = tells[~out[tells]]
+        left = tells[~out.surely[tells]]
         if not len(left):
             break
         resized = np.stack([way(one, copies.shape[:0:-1]) for one in originals[left]])
-        off = np.abs(_coefficients(_blocks(resized)) - nearest[left]) - limits[left]
-        far = (np.maximum(off, 0) ** 2).sum((2, 3))
-        out[left] = np.where(sound[left], far, 0).sum(1) <= OUTSIDE**2
+        off = np.abs(_coefficients(_blocks(resized)) - nearest[left])
+        out.surely[left] = _inside(off, half[left], sound[left])
+        out.likely[left] |= _inside(off, wider[left], sound[left])
     return out
+
+
+def _inside(off: Floats, limits: Floats, sound: Bools) -> Bools:
+    """Return of which pictures the coefficients are not off by more than the limits, but for what rounding does."""
+    far = (np.maximum(off - limits - ROUNDED, 0) ** 2).sum((2, 3))
+    return np.asarray(np.where(sound, far, 0).sum(1) <= OUTSIDE**2)
 
 
 def _by_opencv(way: int) -> Resize:
@@ -99,20 +121,31 @@ WAYS = (
 
 
 def _steps(found: Floats) -> Floats:
-    """Return the likeliest steps of coefficients, k x blocks x 8 x 8, as k x 8 x 8; ones where none show.
+    """Return the steps that coefficients, k x blocks x 8 x 8, show, as k x 8 x 8; ones where they show none.
 
     Coefficients that were rounded lie at multiples with a normal error, others anywhere between two multiples alike.
-    The largest and the least of every frequency are asked.
+    Where the picture was coded before, with coarser steps, these count. The largest and the least of every frequency
+    are asked.
     """
-    values = np.concatenate([found.max(1), found.min(1)], axis=1).reshape(len(found), 1, -1)
-    large = np.abs(values) > 2 * SPREAD
+    values = np.concatenate([found.max(1), found.min(1)], axis=1).reshape(len(found), -1)
     steps = np.tile(_tables(), (1, 2, 1)).reshape(len(QUALITIES), -1)
-    off = np.where(large, values, 0) / steps
-    off -= np.rint(off)
-    likely = large[:, 0] @ np.log(steps / (SPREAD * np.sqrt(2 * np.pi))).T
-    likely -= np.einsum("kqf,qf->kq", off * off, (steps / SPREAD) ** 2 / 2)
-    shows = likely.max(1) > SURE
-    return np.asarray(np.where(shows[:, None, None], _tables()[likely.argmax(1)], 1), np.float32)
+    large = np.abs(values) > 2 * SPREAD
+    off = np.where(large, values, 0)[:, None] / steps
+    off = ((off - np.rint(off)) * steps) ** 2
+    gain = large @ np.log(steps).T
+
+    def likely(spread: Floats) -> Floats:
+        """Return the log-likelihood of every quality, of multiples met with a deviation (k x values)."""
+        lost = np.where(large, np.log(spread * np.sqrt(2 * np.pi)), 0).sum(1)
+        return np.asarray(gain - lost[:, None] - (off @ (0.5 / spread**2)[..., None])[..., 0], np.float32)
+
+    once = likely(np.full(values.shape, SPREAD, np.float32))
+    last, shows = once.argmax(1), once.max(1) > SURE
+    before = likely(np.sqrt(SPREAD**2 + steps[last] ** 2 / 12))
+    before -= np.take_along_axis(before, last[:, None], 1)
+    before[np.arange(len(QUALITIES)) >= last[:, None]] = 0
+    best = np.where(before.max(1) > SURE, before.argmax(1), last)
+    return np.asarray(np.where(shows[:, None, None], _tables()[best], 1), np.float32)
 
 
 @cache
