@@ -3,7 +3,7 @@
 Run `python benchmarks/near_duplicates.py quality`, `speed` or `hashing` (needs scikit-image; peers: faiss-cpu,
 imagehash, simplejpeg). Quality: one search over 20,000 other faces, copies, new crops and the same persons with
 another expression, at 48, 100 and 224 px. Speed: hashes of sampled faces of 48 px, 5 % of them copies, and the search
-over the first 100K, 360K and 1M of them, thumbnails decoded from JPEG on demand. Both with the search's own options.
+over the first 100K, 360K and 1M of them, pictures decoded from JPEG on demand. Both with the search's own options.
 """
 
 from __future__ import annotations

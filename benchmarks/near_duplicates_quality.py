@@ -141,7 +141,8 @@ def joined(parts: list[Columns]) -> Columns:
 
 def shown(rows: list[Picture]) -> compared.Fetch:
     thumbs = np.concatenate([row.shown.thumbs for row in rows])
-    return lambda at: compared.Pictures(thumbs[at], [rows[row].shown.whole[0] for row in at])
+    small = np.concatenate([row.shown.small for row in rows])
+    return lambda at: compared.Pictures(thumbs[at], [rows[row].shown.whole[0] for row in at], small[at])
 
 
 def quality(size: int, options: argparse.Namespace) -> bool:

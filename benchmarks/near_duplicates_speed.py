@@ -78,7 +78,7 @@ def _lot(number: int) -> tuple[list[npt.NDArray[np.uint8]], list[tuple[int, int,
 def store(count: int, folder: Path) -> Store:
     """Return `count` pictures or more, made and hashed once and kept in the folder: every count is part of one set."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, facts = folder / "faces.bin", folder / "faces.npz"
+    data, facts = folder / "grained.bin", folder / "grained.npz"
     if not facts.exists() or len(np.load(facts)["ends"]) < count:
         _make(count, data, facts)
     read = np.load(facts)
@@ -101,7 +101,7 @@ def _make(count: int, data: Path, facts: Path) -> None:
 
 
 def speed(options: argparse.Namespace) -> bool:
-    """Search the first so many pictures; print the time, decoding of thumbnails included, recall and memory."""
+    """Search the first so many pictures; print the time, decoding of pictures included, recall and memory."""
     whole = store(max(options.counts), Path(options.cache))
     print("sampled faces of 48 px (PCA of LFW crops), 5 % of them copies; hashes made before")
     met, times = True, dict[int, float]()

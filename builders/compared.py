@@ -34,7 +34,9 @@ class Pictures(NamedTuple):
 
     thumbs: Thumbs
     whole: Sequence[Grey | None]
-    """k: the picture itself, grey; None where it is larger than `derived.LARGEST`."""
+    """k: the picture itself, grey; None where it is larger than `derived.LARGEST_ORIGINAL`."""
+    small: Bools
+    """k: it is smaller than a thumbnail."""
 
 
 Fetch = Callable[[Ints], Pictures]
@@ -47,19 +49,21 @@ class Compared(NamedTuple):
     score: npt.NDArray[np.float32]
     """0..1, from SAME_FROM on one photograph."""
     made: npt.NDArray[np.int8]
-    """1: the second picture surely was made of the first; -1: the first of the second; 0: it does not show."""
+    """1: the second picture surely was made of the first; -1: the first of the second; 0: it does not show. Where both
+    were coded, either may pass for the original: then it is the first."""
     small: Bools
     """One of the pictures is smaller than a thumbnail: little tells two moments apart in it."""
 
 
 def pictures(pixels: Iterable[npt.NDArray[np.uint8]]) -> Pictures:
     """Return what is compared of pictures, RGB or grey."""
-    thumbs, whole = [np.zeros((0, SIDE, SIDE), np.uint8)], list[Grey | None]()
+    thumbs, whole, small = [np.zeros((0, SIDE, SIDE), np.uint8)], list[Grey | None](), list[bool]()
     for picture in pixels:
         grey = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
         thumbs.append(thumbnail(grey)[None])
-        whole.append(grey if max(grey.shape) <= derived.LARGEST else None)
-    return Pictures(np.concatenate(thumbs), whole)
+        whole.append(grey if max(grey.shape) <= derived.LARGEST_ORIGINAL else None)
+        small.append(min(grey.shape) < SIDE)
+    return Pictures(np.concatenate(thumbs), whole, np.array(small, np.bool_))
 
 
 def joined(parts: Iterable[Compared]) -> Compared:
@@ -75,42 +79,38 @@ def compare(i: Ints, j: Ints, mirrored: Bools, fetch: Fetch) -> Compared:
     one, other = places[: len(i)], places[len(i) :]
     turned = found.thumbs[other]
     turned[mirrored] = turned[mirrored, :, ::-1]
-    asked = np.flatnonzero(_correlations(found.thumbs[one], turned) >= ALIKE)
     made, score = np.zeros(len(i), np.int8), np.zeros(len(i), np.float32)
-    for part in _by_size(found.whole, one[asked], other[asked]):
-        some = asked[part]
-        first, second = (np.stack([found.whole[at] for at in side[some]]) for side in (one, other))
-        made[some], score[some] = _made(first, second, mirrored[some])
+    for some in _by_size(found.whole, one, other):
+        alike = correlation(found.thumbs[one[some]].astype(np.float32), turned[some].astype(np.float32)) >= ALIKE
+        if alike.any():
+            asked = some[alike]
+            first, second = (np.stack([found.whole[at] for at in side[asked]]) for side in (one, other))
+            made[asked], score[asked] = _made(first, second, mirrored[asked])
     rest = np.flatnonzero(score == 0)
     score[rest] = same(found.thumbs[one[rest]], turned[rest])
-    little = np.array([picture is not None and min(picture.shape) < SIDE for picture in found.whole], np.bool_)
-    return Compared(score, made, little[one] | little[other])
+    return Compared(score, made, found.small[one] | found.small[other])
 
 
-def _correlations(one: Thumbs, other: Thumbs) -> npt.NDArray[np.float32]:
-    parts = [slice(start, start + BATCH) for start in range(0, len(one), BATCH)]
-    found = [correlation(one[part].astype(np.float32), other[part].astype(np.float32)) for part in parts]
-    return np.concatenate([np.zeros(0, np.float32), *found])
-
-
-def _by_size(whole: Sequence[Grey | None], one: Ints, other: Ints) -> Iterator[list[int]]:
-    """Yield pairs whose first pictures are of one size, and whose second ones are, BATCH at most."""
+def _by_size(whole: Sequence[Grey | None], one: Ints, other: Ints) -> Iterator[Ints]:
+    """Yield pairs whose first pictures are of one size, and whose second ones are, BATCH at most; none too large."""
     sizes = defaultdict[tuple[tuple[int, ...], ...], list[int]](list)
     for at, (a, b) in enumerate(zip(one, other, strict=True)):
         first, second = whole[a], whole[b]
         if first is not None and second is not None:
             sizes[first.shape, second.shape].append(at)
-    for some in sizes.values():
-        yield from (some[start : start + BATCH] for start in range(0, len(some), BATCH))
+    for (first_size, second_size), some in sizes.items():
+        if min(max(first_size), max(second_size)) <= derived.LARGEST:
+            yield from (np.array(some[start : start + BATCH]) for start in range(0, len(some), BATCH))
 
 
 def _made(one: Greys, other: Greys, mirrored: Bools) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Return `Compared.made` of k pictures of one size and k of one size, and the scores that follow, else 0."""
     turned = mirrored[:, None, None]
-    surely, likely = derived.made_of(other, np.where(turned, one[:, :, ::-1], one))
-    made = surely.astype(np.int8)
-    rest = np.flatnonzero(~likely)
-    first = derived.made_of(one[rest], np.where(turned, other[:, :, ::-1], other)[rest])
-    made[rest] = -first.surely.astype(np.int8)
-    likely[rest] = first.likely
-    return made, np.where(made, np.float32(SURELY), np.where(likely, np.float32(LIKELY), np.float32(0)))
+    made, score = np.zeros(len(one), np.int8), np.zeros(len(one), np.float32)
+    for sign, copies, originals in ((1, other, one), (-1, one, other)):
+        rest = np.flatnonzero(score == 0)
+        if len(rest) and max(copies.shape[1:]) <= derived.LARGEST:
+            found = derived.made_of(copies[rest], np.where(turned, originals[:, :, ::-1], originals)[rest])
+            made[rest[found.surely]] = sign
+            score[rest] = np.where(found.surely, SURELY, np.where(found.likely, LIKELY, 0))
+    return made, score

@@ -26,9 +26,9 @@ Beside = dict[int, dict[int, tuple[float, int]]]
 """From the family that stands for a cluster to those of others: the sum of the log-odds of the links between, and how
 many these are."""
 
-CAUTION = (0.4, 1.0)
-"""Log-odds that a pair has to have, and one with a small picture in it: a pair too many costs more than one too few.
-Set on seeds 77 to 81 of `benchmarks/near_duplicates.py`; pictures that were made of one another need none."""
+CAUTION = 1.0
+"""Log-odds that a pair with a small picture in it has to have, as little tells two moments apart there; pictures that
+were made of one another need none. Set on seeds 77 to 81 of `benchmarks/near_duplicates.py`."""
 SURE = 4.0
 """Largest log-odds that count, of either sign: one look that finds nothing in common does not outvote many."""
 LENIENT = 0.5
@@ -43,22 +43,35 @@ def settled(count: int, i: Ints, j: Ints, mirrored: Bools, found: Compared) -> B
     i, j, mirrored: k each, i below j. A pair may stand there twice, plain and mirrored; a mirrored one that failed says
     nothing: the same two may be one photograph as they are.
     """
+    if not len(i):
+        return np.zeros(0, np.bool_)
     odds = _log_odds(found)
     passed = (odds > 0) | (found.made != 0)
-    family = clusters(count, i[found.made != 0], j[found.made != 0])
-    copy = np.zeros(count, np.bool_)
-    copy[j[found.made > 0]] = copy[i[found.made < 0]] = True
+    family, copy = _families(count, i, j, found.made)
     says = np.flatnonzero((passed | ~mirrored) & (family[i] != family[j]))
-    links = _links(family, i[says], j[says], odds[says], copy)
-    owner = _owners(count, links)
+    owner = _owners(count, _links(family, i[says], j[says], odds[says], copy))
     return np.asarray(passed & (owner[family[i]] == owner[family[j]]))
+
+
+def _families(count: int, i: Ints, j: Ints, made: npt.NDArray[np.int8]) -> tuple[Ints, Bools]:
+    """Return the family of every row, a number, and which rows are copies.
+
+    A copy is in one family with the first of what it was made of: two that are its originals may be apart.
+    """
+    copies = np.concatenate([j[made > 0], i[made < 0]])
+    originals = np.concatenate([i[made > 0], j[made < 0]])
+    order = np.lexsort((originals, copies))
+    order = order[np.append(True, np.diff(copies[order]) != 0)[: len(order)]]
+    copy = np.zeros(count, np.bool_)
+    copy[copies] = True
+    return clusters(count, copies[order], originals[order]), copy
 
 
 def _log_odds(found: Compared) -> npt.NDArray[np.float64]:
     """Return log-odds beyond what is asked for: above 0 where a pair passes, and forgiven where it does not."""
     some = np.clip(found.score.astype(np.float64), 1e-9, 1 - 1e-9)
-    odds = np.log(some / (1 - some)) - np.where(found.small, *CAUTION[::-1])
-    return np.where(odds > 0, np.minimum(odds, SURE), np.clip(odds + LENIENT, -SURE, 0))
+    odds = np.log(some / (1 - some)) - CAUTION * found.small
+    return np.asarray(np.where(odds > 0, np.minimum(odds, SURE), np.clip(odds + LENIENT, -SURE, 0)))
 
 
 class _Links(NamedTuple):

@@ -3,8 +3,8 @@
 Stands beside the judgement of what two pictures differ in (`same`), which coding noise blurs. A picture that was coded
 still shows the steps to which its coefficients were rounded (ITU-T T.81, annex A.3.4). What it was made of has every
 coefficient within half a step of there; another photograph, and another moment of the same person, has some outside,
-however strong the coding and however little they differ. Only pictures as they were coded can show it: nothing is said
-of those that were cut or turned since.
+however little they differ, unless the coding left next to nothing. Only pictures as they were coded can show it:
+nothing is said of those that were cut or turned since.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ Floats = npt.NDArray[np.float32]
 Resize = Callable[[Greys, tuple[int, int]], Greys]
 """From a picture and columns and rows to the picture in that size."""
 
-LARGEST = 128
-"""Pixels of the longer side up to which a picture is looked at: in larger ones an expression outweighs coding noise."""
+LARGEST, LARGEST_ORIGINAL = 128, 256
+"""Pixels of the longer side up to which a picture is looked at as a copy, since in larger ones an expression outweighs
+coding noise; and up to which it is looked at as what a copy was made of."""
 BLOCK = 8
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -58,9 +59,10 @@ TELLING = 9.9
 on 1,116 pairs of two moments that are hardly to be told apart, one of them coded: JPEG 15 (11.8) was taken for a copy
 of the other moment never, half the size at JPEG 60 (11.2) once; JPEG 10 (9.8) 8 times, half at JPEG 30 (5.4) 28 times.
 """
-PLENTY, WIDEST = 20.0, 3.0
+PLENTY, WIDEST, LOCAL = 20.0, 3.0, 36
 """What tells more than that is believed with wider steps, up to so many times: it may have been coded before, too. Of
-the same pairs 11 at most were then taken for copies (24 px JPEG 92): likely enough for a pair, and not for more."""
+the same pairs 11 at most were then taken for copies (24 px JPEG 92): likely enough for a pair, and not for more. As an
+expression is local, no more blocks than those of 48 px count."""
 
 
 class Made(NamedTuple):
@@ -74,7 +76,8 @@ class Made(NamedTuple):
 def made_of(copies: Greys, originals: Greys) -> Made:
     """Tell which of k pictures were made of k others by resizing, where the sizes differ, and coding.
 
-    copies: k of one size, originals: k of one size; none is larger than LARGEST.
+    copies: k of one size, originals: k of one size. Of two pictures of one size, both coded, the finer one passes for a
+    copy of the other, too.
     """
     out = Made(np.zeros(len(copies), np.bool_), np.zeros(len(copies), np.bool_))
     blocks = _blocks(copies)
@@ -83,11 +86,14 @@ def made_of(copies: Greys, originals: Greys) -> Made:
     sound = (blocks.min((2, 3), initial=255) > 0) & (blocks.max((2, 3), initial=0) < 255)
     found = _coefficients(blocks)
     steps = _steps(np.where(sound[..., None, None], found, 0))[:, None]
-    told = sound.sum(1) * np.asarray(np.array(LUMINANCE) / steps, np.float32).mean((1, 2, 3))
-    tells = np.flatnonzero((sound.mean(1) >= SOUND) & (told >= TELLING))
+    fine = np.asarray(np.array(LUMINANCE) / steps, np.float32).mean((1, 2, 3))
+    count = sound.sum(1)
+    tells = np.flatnonzero((sound.mean(1) >= SOUND) & (count * fine >= TELLING))
     nearest = steps * np.rint(found / steps)
     half = np.asarray(steps / 2, np.float32)
-    wider = np.asarray(half * np.clip(told / PLENTY, 1, WIDEST)[:, None, None, None], np.float32)
+    wider = np.asarray(
+        half * np.clip(np.minimum(count, LOCAL) * fine / PLENTY, 1, WIDEST)[:, None, None, None], np.float32
+    )
     for way in WAYS if copies.shape != originals.shape else WAYS[:1]:
         left = tells[~out.surely[tells]]
         if not len(left):

@@ -1,7 +1,7 @@
-"""Hashes to pairs of near duplicates, and pairs to groups around one picture each.
+"""Hashes to pairs of near duplicates.
 
 Stands between the hashes of a shard and what is dropped or kept together. Candidates come from the descriptors,
-moved as a new crop would move them; every pair that is returned was verified on its thumbnails.
+moved as a new crop would move them; every pair that is returned was verified on its pictures (`compared`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LEAST = 0.91
 """Cosine of two keys from which a pair is verified."""
 ROWS = 20_000
 """Keys made at a time."""
-LOT = 1024
-"""Pairs verified at a time: their pictures are 40 MB at most, and several workers end at about the same time."""
+LOT = 512
+"""Pairs verified at a time: their pictures are 70 MB at most, and several workers end at about the same time."""
 
 
 class Pairs(NamedTuple):
@@ -42,7 +42,8 @@ class Pairs(NamedTuple):
     score: npt.NDArray[np.float32]
     """Of `compared`, from SAME_FROM to 1."""
     settled: Bools
-    """The pair passes with a margin, and is not at odds with what other pairs say, those that failed included."""
+    """The pair is not at odds with what other pairs say, those that failed included; and it passes with a margin, or
+    as a copy, where a picture is small."""
     candidates: int
     """Pairs that were verified."""
     cut: int

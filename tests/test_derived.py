@@ -105,6 +105,30 @@ def test_a_resized_picture_that_was_not_coded_was_made_of_it():
     assert not any(made(copies, [blinked(x, 40) for x in originals]))
 
 
+def test_pictures_need_not_be_square():
+    originals = [face(n)[:40] for n in range(10)]
+    assert sum(made([saved(x, 50) for x in originals], originals)) >= 9
+    copies = [np.asarray(Image.fromarray(x).resize((64, 56), Image.Resampling.BICUBIC)) for x in originals]
+    assert sum(made([saved(x, 85) for x in copies], originals)) >= 8
+
+
+def test_a_small_copy_of_a_large_original_was_made_of_it():
+    originals = [face(n, 224) for n in range(10)]
+    copies = [saved(smaller(x, 48), 50) for x in originals]
+    assert sum(made(copies, originals)) >= 9
+    found = compared.compare(np.arange(10), np.arange(10, 20), np.zeros(10, np.bool_), fetch(*originals, *copies))
+    assert (found.made == 1).sum() >= 9 and found.small.all()
+
+
+@pytest.mark.parametrize(("side", "quality"), [(48, 15), (48, 40), (100, 15), (100, 20), (128, 12), (128, 20)])
+def test_another_moment_does_not_pass_for_coded_twice(side, quality):
+    """However many blocks a picture has: what differs is in two or three of them."""
+    originals = np.stack([face(n, side) for n in range(20)])
+    others = np.stack([blinked(x, 24) for x in originals])
+    found = derived.made_of(np.stack([saved(x, quality) for x in originals]), others)
+    assert not found.likely.any()
+
+
 def test_a_shift_is_not_seen():
     """The blocks lie elsewhere then: nothing is said, and nothing wrong."""
     originals = [face(n) for n in range(10)]
@@ -112,14 +136,33 @@ def test_a_shift_is_not_seen():
 
 
 def test_a_picture_of_which_coding_left_little_tells_nothing():
-    originals = [face(n) for n in range(10)]
-    assert not any(made([saved(x // 16 + 100, 10) for x in originals], [x // 16 + 100 for x in originals]))
+    """10 blocks of quality 50 and some are enough, of 20 one needs 25."""
+    originals = [face(n, 40) for n in range(10)]
+    for rows, quality, tells in ((16, 55, True), (8, 55, False), (40, 20, True), (24, 20, False)):
+        some = [x[:rows] for x in originals]
+        assert sum(made([saved(x, quality) for x in some], some)) >= 8 if tells else True
+        assert tells or not any(made([saved(x, quality) for x in some], some))
 
 
 def test_a_picture_that_is_clipped_tells_nothing():
-    originals = [np.clip(face(n).astype(int) * 8 - 890, 0, 255).astype(np.uint8) for n in range(10)]
-    assert all(((x == 0) | (x == 255)).mean() > 0.3 for x in originals)
-    assert not any(made([saved(x, 60) for x in originals], originals))
+    """Ten blocks of 144 are whole: enough for the coefficients, and less than half of the picture."""
+    originals = [np.full((96, 96), 255, np.uint8) for _ in range(10)]
+    for at, original in enumerate(originals):
+        original[:16, :40] = face(at, 96)[:16, :40]
+    copies = [saved(x, 60) for x in originals]
+    assert not any(made(copies, originals))
+    cut = [x[:32, :48] for x in originals]  # ten of 24
+    assert not any(made([x[:32, :48] for x in copies], cut))
+    assert sum(made([x[:16, :40] for x in copies], [x[:16, :40] for x in originals])) >= 8
+
+
+def test_a_clipped_place_does_not_hide_that_the_rest_was_coded():
+    originals = [face(n) for n in range(10)]
+    for original in originals:
+        original[24:40, 24:40] = 255
+    copies = [saved(x, 60) for x in originals]
+    assert sum(made(copies, originals)) >= 8
+    assert not any(made(copies, [blinked(x, -24) for x in originals]))
 
 
 @pytest.mark.parametrize("shape", [(7, 48), (48, 3), (1, 1)])
@@ -178,20 +221,35 @@ def test_a_mirrored_copy_was_made_of_it_too():
     assert compare(picture, copy).made.tolist() == [0]
 
 
+def test_what_was_likely_made_of_it_scores_in_either_order():
+    picture = face(1)
+    copy = saved(saved(picture, 92), 90)
+    for pair in ((picture, copy), (copy, picture)):
+        found = compare(*pair)
+        assert (found.made.tolist(), found.score.tolist()) == ([0], [np.float32(compared.LIKELY)])
+
+
 def test_large_pictures_are_compared_without():
     large = cv2.resize(face(1, 64), (200, 200), interpolation=cv2.INTER_CUBIC)
-    assert compared.pictures([large, face(1)]).whole[0] is None
+    assert compared.pictures([cv2.resize(large, (257, 40)), face(1)]).whole[0] is None
     found = compare(large, saved(large, 40))
     assert (found.made.tolist(), found.small.tolist()) == ([0], [False]) and found.score[0] >= same.SAME_FROM
 
 
 def test_small_is_what_is_smaller_than_a_thumbnail():
-    assert [compare(face(1, side), face(1, 100)).small[0] for side in (24, 63, 64, 100)] == [True, True, False, False]
+    for side, small in ((24, True), (63, True), (64, False), (100, False)):
+        pair = face(1, side), face(1, 100)
+        assert [compare(*some).small[0] for some in (pair, pair[::-1])] == [small, small]
+    long = cv2.resize(face(1), (400, 40))
+    assert compare(long, long).small[0]
 
 
 def test_pairs_do_not_depend_on_the_others_in_their_batch():
     pictures = [face(n) for n in range(70)] + [saved(face(n), 40 + n % 50) for n in range(70)]
-    i, j = np.arange(70), np.arange(70, 140)
-    whole = compared.compare(i, j, np.zeros(70, np.bool_), fetch(*pictures))
-    alone = [compare(pictures[n], pictures[70 + n]).made[0] for n in range(70)]
-    assert whole.made.tolist() == alone and sum(alone) >= 66
+    pictures[5::9] = [smaller(picture, 32) for picture in pictures[5::9]]
+    i, j, mirrored = np.arange(70), np.arange(70, 140), np.arange(70) % 5 == 0
+    pictures[70::5] = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures[70::5]]
+    whole = compared.compare(i, j, mirrored, fetch(*pictures))
+    alone = [compare(pictures[n], pictures[70 + n], mirrored=bool(mirrored[n])) for n in range(70)]
+    assert whole.made.tolist() == [one.made[0] for one in alone] and (whole.made != 0).sum() >= 40
+    assert np.allclose(whole.score, [one.score[0] for one in alone], atol=1e-4)

@@ -259,7 +259,7 @@ def settled(*pairs: tuple[int, int, float] | tuple[int, int, float, bool], made=
     made: the original and the copy of those that were made of one another.
     """
     i, j, odds, mirrored = (np.array(part) for part in zip(*[(*pair, False)[:4] for pair in pairs], strict=True))
-    score = (1 / (1 + np.exp(-odds.astype(float) - contested.CAUTION[small]))).astype(np.float32)
+    score = (1 / (1 + np.exp(-odds.astype(float) - contested.CAUTION * small))).astype(np.float32)
     which = [(pair in made) - (pair[::-1] in made) for pair in zip(i.tolist(), j.tolist(), strict=True)]
     found = compared.Compared(score, np.array(which, np.int8), np.full(len(i), small))
     stays = contested.settled(int(max(j)) + 1, i, j, mirrored, found)
@@ -316,8 +316,29 @@ def test_what_passes_beside_a_copy_does_not_outweigh_its_original():
     assert settled(*pairs, made=[(1, 0), (3, 2)]) == [(0, 1), (2, 3), (1, 2), (0, 3), (1, 3)]
 
 
+def test_a_copy_of_two_that_are_apart_does_not_join_them():
+    """2 was made of 0, and of 1 as far as it shows: coding left too little to tell them."""
+    pairs = (0, 1, -4.0), (0, 2, 3.0), (1, 2, 3.0)
+    assert settled(*pairs, made=[(0, 2), (1, 2)]) == [(0, 2)]
+    assert settled((0, 1, 2.0), *pairs[1:], made=[(0, 2), (1, 2)]) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_the_mean_of_all_originals_counts():
+    """Of two links between two clusters neither is left out."""
+    pairs = (0, 1, 3.0), (2, 3, 3.0), (0, 2, 1.0), (1, 3, -1.0)
+    assert settled(*pairs, (0, 3, 0.4), (1, 2, 0.4)) == [(0, 1), (2, 3), (0, 2), (0, 3), (1, 2)]
+    assert settled(*pairs, (0, 3, 0.1), (1, 2, -1.8)) == [(0, 1), (2, 3)]
+
+
+def test_nothing_to_settle():
+    nothing = compared.joined([])
+    none = np.zeros(0, np.int64)
+    assert contested.settled(5, none, none, none.astype(bool), nothing).tolist() == []
+
+
 def test_more_is_asked_of_small_pictures():
     score = np.full(1, 0.7, np.float32)  # log-odds .85
+    assert 0 < np.log(0.7 / 0.3) < contested.CAUTION
     for small, stays in ((False, True), (True, False)):
         found = compared.Compared(score, np.zeros(1, np.int8), np.array([small]))
         assert contested.settled(2, np.array([0]), np.array([1]), np.array([False]), found).tolist() == [stays]
